@@ -1,0 +1,2 @@
+"""Windtunnel: tune, validate, ship and watch AI trading models."""
+__version__ = "0.1.0"

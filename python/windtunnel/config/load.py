@@ -1,0 +1,105 @@
+"""Read a study file and turn what is wrong with it into one readable error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from windtunnel.config.study import SEARCHABLE, Choice, FloatRange, Section, StudyFile
+from windtunnel.errors import SearchSpaceError, StudyFileError
+
+
+def load_study_file(path: str | Path) -> StudyFile:
+    """Read and validate the TOML study file at `path`.
+
+    Raises
+    ------
+    StudyFileError
+        The file is missing, is not TOML, or a field is unknown, mistyped or out of range.
+    SearchSpaceError
+        The search space is empty, or names a field that cannot be searched.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyFileError(
+            f"study file {str(path)!r} does not exist",
+            "Give the path of a TOML study file; examples/us_equities.toml is one",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(
+            f"study file {str(path)!r} cannot be read: {error}",
+            "Give a readable UTF-8 text file",
+        ) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(
+            f"study file {str(path)!r} is not valid TOML: {error}",
+            "Mend the line named above",
+        ) from None
+    return parse_study(raw)
+
+
+def parse_study(raw: dict[str, Any]) -> StudyFile:
+    """Validate a study given as nested dictionaries; errors as in `load_study_file`."""
+    try:
+        study = StudyFile.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error) from None
+    for name, dimension in study.search.items():
+        _check_dimension(study, name, dimension)
+    return study
+
+
+def study_digest(study: StudyFile) -> str:
+    """SHA-256 of the validated study: equal studies give equal digests, however written."""
+    canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_dimension(study: StudyFile, name: str, dimension: FloatRange | Choice) -> None:
+    """Hold each end or choice of a dimension to the rule of the field that it varies."""
+    values = (
+        (dimension.low, dimension.high) if isinstance(dimension, FloatRange) else dimension.choices
+    )
+    table, field = name.split(".")
+    section: Section = getattr(study, table)
+    for value in values:
+        try:
+            type(section).model_validate({**section.model_dump(), field: value})
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise SearchSpaceError(
+                f"search.{name}: value {value:g} is outside what {name} allows ({reason})",
+                "Narrow the range",
+            ) from None
+
+
+def _explain(error: ValidationError) -> StudyFileError | SearchSpaceError:
+    """One error that lists every problem: place, value found, rule."""
+    lines = []
+    search_only = True
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"]) or "study file"
+        search_only &= place.startswith("search") or "search" in item["msg"][:24]
+        found = item.get("input")
+        shown = f" (found {found!r})" if not isinstance(found, (dict, Section)) else ""
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown field"
+        elif item["type"] == "missing":
+            message, shown = "required field is missing", ""
+        lines.append(f"{place}: {message}{shown}")
+    problem = "; ".join(lines)
+    if search_only:
+        return SearchSpaceError(problem, f"Searchable fields are {', '.join(SEARCHABLE)}")
+    return StudyFileError(
+        problem, "`windtunnel schema` prints every field with its unit, default and rule"
+    )

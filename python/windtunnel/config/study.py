@@ -1,0 +1,331 @@
+"""The study file: every field, its unit, its default and its rule.
+
+A study file is TOML; each table is one model below. `windtunnel schema` prints the JSON
+Schema that these models define.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# What a search may vary without changing an array shape: one compiled program serves all.
+TRAINING_SEARCHABLE = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
+POLICY_SEARCHABLE = ("enter", "exit", "leverage")
+SEARCHABLE = tuple(f"training.{name}" for name in TRAINING_SEARCHABLE) + tuple(
+    f"policy.{name}" for name in POLICY_SEARCHABLE
+)
+
+
+class Section(BaseModel):
+    """Base of all tables: unknown fields are errors, values are frozen after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+
+
+class StudySection(Section):
+    """What is studied, how many trials are tried and what makes one better."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="Name of the study and of the registered model: lower-case letters, digits, "
+        "'_' and '-'.",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**31,
+        description="Seed of everything random: sampler, initial weights, minibatches, dropout.",
+    )
+    trials: int = Field(
+        default=256, ge=1, le=1_000_000, description="Configurations to try, in all."
+    )
+    cohort: int = Field(
+        default=64,
+        ge=1,
+        le=65_536,
+        description="Configurations asked for, trained and told together. Part of the study's "
+        "meaning: the sampler learns between cohorts.",
+    )
+    objective: Literal["sharpe", "sortino", "calmar", "total_return"] = Field(
+        default="sharpe",
+        description="Metric of the out-of-sample equity after costs that is maximised.",
+    )
+
+
+class DataSection(Section):
+    """Where the bars come from and what they mean."""
+
+    source: str = Field(
+        description="A Parquet or CSV file (path relative to the study file), or "
+        "'sample:us_equities_1d' for the bundled daily prices. 'frame' when a DataFrame is "
+        "given from Python.",
+    )
+    symbols: tuple[str, ...] | None = Field(
+        default=None, description="Instruments to keep; all of them when absent."
+    )
+    start: str | None = Field(
+        default=None, description="First timestamp to keep, ISO 8601; naive means UTC."
+    )
+    end: str | None = Field(
+        default=None, description="Last timestamp to keep, ISO 8601; naive means UTC."
+    )
+    time_zone: str | None = Field(
+        default=None,
+        description="IANA zone of naive timestamps, for example 'UTC' or 'America/New_York'. "
+        "Needed when the timestamps carry no zone.",
+    )
+    columns: dict[
+        Literal["timestamp", "symbol", "open", "high", "low", "close", "volume"], str
+    ] = Field(
+        default_factory=dict,
+        description="Names of the columns in the source where they differ from ours.",
+    )
+    periods_per_year: float = Field(
+        default=252.0, gt=0, le=31_622_400, description="Bars a year, for annualised figures."
+    )
+    max_missing: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Largest share of bars that an instrument may lack between its first and "
+        "last bar before the quality gate stops the study.",
+    )
+
+
+class FeaturesSection(Section):
+    """Which causal features the model sees."""
+
+    use: tuple[str, ...] = Field(
+        default=(
+            "return_1",
+            "return_5",
+            "return_20",
+            "return_60",
+            "volatility_20",
+            "volatility_ratio_20",
+            "rsi_14",
+            "zscore_20",
+            "drawdown_60",
+            "range_20",
+            "volume_zscore_20",
+            "rank_return_20",
+        ),
+        min_length=1,
+        max_length=512,
+        description="Names from the feature catalogue, '<kind>_<window>', window in bars; "
+        "`windtunnel features` lists the kinds.",
+    )
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        twice = sorted({name for name in self.use if self.use.count(name) > 1})
+        if twice:
+            raise ValueError(f"names {twice} twice; each feature may be used once")
+        return self
+
+
+class LabelSection(Section):
+    """What the model learns to predict."""
+
+    kind: Literal["direction", "forward_return"] = Field(
+        default="direction",
+        description="'direction': is the forward return above zero (classification); "
+        "'forward_return': its size in units of trailing volatility (regression).",
+    )
+    horizon: int = Field(
+        default=5,
+        ge=1,
+        le=10_000,
+        description="Bars between the fill (open of the next bar) and the open at which the "
+        "forward return ends. A longer horizon purges more training rows at each fold's edge.",
+    )
+
+
+class ValidationSection(Section):
+    """How time is cut into folds and the sealed holdout."""
+
+    scheme: Literal["anchored", "rolling"] = Field(
+        default="anchored",
+        description="'anchored' trains on everything before the fold, 'rolling' on the last "
+        "`train_bars`.",
+    )
+    folds: int = Field(default=5, ge=1, le=100, description="Walk-forward folds.")
+    train_bars: int = Field(
+        default=756,
+        ge=20,
+        description="Bars before the first validation slice (anchored), or of every training "
+        "slice (rolling).",
+    )
+    embargo_bars: int = Field(
+        default=5,
+        ge=0,
+        description="Bars left empty between the end of the last training label and the first "
+        "validation bar. Zero lets serial correlation leak over the edge.",
+    )
+    holdout_bars: int = Field(
+        default=504,
+        ge=20,
+        description="Bars at the end that no trial ever sees; read once, by the champion.",
+    )
+    min_train_rows: int = Field(
+        default=200, ge=10, description="Fewest labelled rows a fold may train on."
+    )
+
+
+class ModelSection(Section):
+    """Shape of the network; fixed within a study."""
+
+    family: str = Field(default="mlp", description="A registered model family: 'linear', 'mlp'.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(32, 32), max_length=16, description="Widths of the hidden layers."
+    )
+
+
+class TrainingSection(Section):
+    """How each configuration is trained. Fields marked searchable may be varied by [search]."""
+
+    steps: int = Field(default=300, ge=1, le=1_000_000, description="Optimiser steps.")
+    batch_size: int = Field(default=256, ge=1, le=65_536, description="Rows a step.")
+    seeds: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Models trained from different initial weights; the score is their mean.",
+    )
+    learning_rate: float = Field(
+        default=3e-3, gt=0, le=10, description="Peak step size of AdamW. Searchable."
+    )
+    weight_decay: float = Field(
+        default=1e-4, ge=0, le=10, description="Decoupled weight decay. Searchable."
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of hidden units dropped. Searchable."
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share by which direction labels are drawn towards one half. Searchable.",
+    )
+
+
+class PolicySection(Section):
+    """How a score becomes a target exposure."""
+
+    direction: Literal["long_only", "long_short"] = Field(
+        default="long_only", description="Whether negative signals become short positions."
+    )
+    enter: float = Field(
+        default=0.02, ge=0, description="Open a position when |score| reaches this. Searchable."
+    )
+    exit: float = Field(
+        default=0.0,
+        ge=0,
+        description="Close it when |score| falls below this or changes sign; the lower of `exit` "
+        "and `enter` is in force. Searchable.",
+    )
+    leverage: float = Field(
+        default=1.0,
+        gt=0,
+        le=20,
+        description="Gross exposure as a fraction of equity when every instrument has a signal; "
+        "shared equally over the instruments listed at that bar. Searchable.",
+    )
+    rebalance_band: float = Field(
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="No order while the exposure is within this fraction of equity of its target.",
+    )
+
+
+class CostsSection(Section):
+    """What trading costs; never zero by default."""
+
+    fee_bps: float = Field(default=1.0, ge=0, le=1000, description="Fee, basis points of value.")
+    half_spread_bps: float = Field(
+        default=2.0, ge=0, le=1000, description="Half the bid-ask spread, basis points of price."
+    )
+    borrow_apr: float = Field(
+        default=0.01, ge=0, le=10, description="Yearly rate paid on short positions, as a fraction."
+    )
+    financing_apr: float = Field(
+        default=0.03, ge=0, le=10, description="Yearly rate paid on negative cash, as a fraction."
+    )
+
+
+class ExecutionSection(Section):
+    """When and from what capital orders fill."""
+
+    fill: Literal["next_open", "next_close", "same_close"] = Field(
+        default="next_open",
+        description="Price at which a decision made at a bar's close fills. 'same_close' is "
+        "optimistic and marked so wherever its result is shown.",
+    )
+    initial_cash: float = Field(
+        default=100_000.0, gt=0, le=1e15, description="Starting capital, in the prices' currency."
+    )
+    maintenance: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Liquidate when equity falls to this fraction of gross position value, or "
+        "to zero.",
+    )
+
+
+class FloatRange(Section):
+    """A real-valued search dimension."""
+
+    low: float = Field(description="Smallest value, included.")
+    high: float = Field(description="Largest value, included.")
+    log: bool = Field(default=False, description="Search on a logarithmic scale.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above zero, got {self.low:g}")
+        return self
+
+
+class Choice(Section):
+    """A search dimension with named values."""
+
+    choices: tuple[float, ...] = Field(min_length=2, description="The values to choose from.")
+
+
+Dimension = FloatRange | Choice
+
+
+class StudyFile(Section):
+    """A whole study."""
+
+    study: StudySection
+    data: DataSection
+    features: FeaturesSection = FeaturesSection()
+    label: LabelSection = LabelSection()
+    validation: ValidationSection = ValidationSection()
+    model: ModelSection = ModelSection()
+    training: TrainingSection = TrainingSection()
+    policy: PolicySection = PolicySection()
+    costs: CostsSection = CostsSection()
+    execution: ExecutionSection = ExecutionSection()
+    search: dict[str, Dimension] = Field(
+        description="What to search: dotted names of searchable fields, each a range "
+        "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",
+    )
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Self:
+        if not self.search:
+            raise ValueError("search: is empty; give at least one dimension")
+        for name in self.search:
+            if name not in SEARCHABLE:
+                raise ValueError(
+                    f"search.{name}: cannot be searched; choose from {', '.join(SEARCHABLE)}"
+                )
+        return self

@@ -59,8 +59,14 @@ def parse_study(raw: dict[str, Any]) -> StudyFile:
 
 
 def study_digest(study: StudyFile) -> str:
-    """SHA-256 of the validated study: equal studies give equal digests, however written."""
-    canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """SHA-256 of what a study means: equal studies give equal digests, however written.
+
+    Where the bars were read from is left out: the fingerprint of the data stands for them.
+    """
+    meaning = study.model_dump(mode="json")
+    for origin in ("source", "columns", "time_zone"):
+        del meaning["data"][origin]
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

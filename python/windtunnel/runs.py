@@ -1,0 +1,188 @@
+"""The run directory: what a study has finished, in files that are whole or absent.
+
+::
+
+    runs/<run id>/
+      study.toml         the study, every default spelled out; runs again as it stands
+      bars.parquet       the bars after the quality gate
+      environment.json   versions, devices and flags that decide the bits
+      cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
+      optuna.journal     the same trials for optuna-dashboard
+      trials.parquet     all trials, once tuning is done
+      holdout.parquet    scores, exposures and equity of the final evaluation
+      report.html, bundle/
+      result.json        figures and verdict
+      manifest.json      SHA-256 of everything above; present when the run is complete
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from windtunnel import artifacts
+from windtunnel.config import StudyFile, load_study_file, study_digest, to_toml
+from windtunnel.errors import RunError
+
+MANIFEST = "manifest.json"
+# Grows while a run is going on, and is no result of it.
+UNSEALED = frozenset({MANIFEST, "run.lock"})
+
+
+def run_id(study: StudyFile, fingerprint: str) -> str:
+    """Name of a run: the same study on the same bars always gets the same one."""
+    meaning = hashlib.sha256(f"{study_digest(study)}:{fingerprint}".encode()).hexdigest()
+    return f"{study.study.name}-{meaning[:10]}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has finished and was sealed by its manifest."""
+        return (self.path / MANIFEST).is_file()
+
+    @classmethod
+    def create(cls, path: Path, study: StudyFile, bars: pl.DataFrame) -> Run:
+        """Start a run directory, or return the one that an earlier attempt left."""
+        run = cls(path)
+        if not path.exists():
+            own = study.model_copy(
+                update={
+                    "data": study.data.model_copy(
+                        update={"source": "bars.parquet", "columns": {}, "time_zone": None}
+                    )
+                }
+            )
+            with artifacts.new_directory(path) as fresh:
+                artifacts.write_text(fresh / "study.toml", to_toml(own))
+                bars.write_parquet(fresh / "bars.parquet")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run directory.
+
+        Raises
+        ------
+        RunError
+            There is no run at `path`.
+        """
+        if not (path / "study.toml").is_file():
+            raise RunError(
+                f"{str(path)!r} is not a run directory: it holds no study.toml",
+                "Give a directory below runs/; `windtunnel runs` lists them",
+            )
+        return cls(path)
+
+    def study(self) -> StudyFile:
+        """The study that this run carries out."""
+        return load_study_file(self.path / "study.toml")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the lock ends with the process, however it ends."""
+        with (self.path / "run.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"run {self.id} is being worked on by another process",
+                    "Wait for it to end, or stop it first",
+                ) from None
+            yield
+
+    def hold_environment(self, environment: dict[str, str]) -> None:
+        """Record what decides the bits of a result, or refuse to go on where it changed."""
+        path = self.path / "environment.json"
+        if not path.exists():
+            artifacts.write_json(path, environment)
+            return
+        before = json.loads(path.read_text())
+        changed = [
+            f"{key} was {before.get(key)!r} and is {environment.get(key)!r}"
+            for key in sorted(before.keys() | environment.keys())
+            if before.get(key) != environment.get(key)
+        ]
+        if changed:
+            raise RunError(
+                f"run {self.id} was started in another environment: {'; '.join(changed)}",
+                "Resume it where it began, or start it anew with `windtunnel run --fresh`",
+            )
+
+    def cohorts(self) -> list[tuple[pl.DataFrame, npt.NDArray[np.float64]]]:
+        """Finished cohorts in order: their trial tables and equity curves (T, C)."""
+        found = []
+        for index, path in enumerate(sorted((self.path / "cohorts").glob("[0-9]*"))):
+            if path.name != f"{index:04d}":
+                raise RunError(
+                    f"run {self.id}: cohort {index} is missing, {path.name} is there",
+                    "Restore the directory, or start anew with `windtunnel run --fresh`",
+                )
+            try:
+                trials = pl.read_parquet(path / "trials.parquet")
+                equity = np.load(path / "equity.npy", allow_pickle=False)
+            except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+                raise RunError(
+                    f"run {self.id}: cohort {index} cannot be read ({error})",
+                    f"Delete {path.name} and later cohorts, then resume; they are computed again",
+                ) from None
+            found.append((trials, equity))
+        return found
+
+    def commit_cohort(
+        self, index: int, trials: pl.DataFrame, equity: npt.NDArray[np.float64]
+    ) -> None:
+        """Keep a finished cohort: after this it is never computed again."""
+        with artifacts.new_directory(self.path / "cohorts" / f"{index:04d}") as fresh:
+            trials.write_parquet(fresh / "trials.parquet")
+            np.save(fresh / "equity.npy", equity, allow_pickle=False)
+
+    def write_table(self, name: str, table: pl.DataFrame) -> None:
+        """Write a Parquet table whole."""
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        artifacts.write_bytes(self.path / name, buffer.getvalue())
+
+    def result(self) -> dict[str, Any]:
+        """The figures and verdict of a complete run."""
+        loaded: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+        return loaded
+
+    def seal(self) -> None:
+        """Mark the run complete: a manifest with the digest of every file."""
+        artifacts.write_json(
+            self.path / MANIFEST,
+            {"schema": 1, "run": self.id, "files": self._digests()},
+        )
+
+    def verify(self) -> list[str]:
+        """Names of files that are not what the manifest says; empty when all is well."""
+        said = json.loads((self.path / MANIFEST).read_text())["files"]
+        found = self._digests()
+        return sorted(
+            name for name in said.keys() | found.keys() if said.get(name) != found.get(name)
+        )
+
+    def _digests(self) -> dict[str, str]:
+        return artifacts.digests(self.path, leave_out=UNSEALED)

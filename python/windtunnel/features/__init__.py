@@ -1,0 +1,1 @@
+"""Causal features: a catalogue of kinds and the Numba kernels that compute them."""

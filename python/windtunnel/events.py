@@ -31,12 +31,14 @@ class StageStarted(Event):
 class CohortFinished(Event):
     """A cohort was trained, backtested and told to the strategy.
 
+    `trials_here` counts those of this attempt, without what an earlier one left on disk.
     `seconds` is the wall time of the cohort, compile time included; `best` the best
     objective over all cohorts so far (NaN while none succeeded).
     """
 
     cohort: int
     trials_done: int
+    trials_here: int
     trials_total: int
     failed: int
     best: float

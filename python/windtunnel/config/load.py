@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from windtunnel.config.study import SEARCHABLE, Choice, FloatRange, Section, StudyFile
+from windtunnel.config.study import Choice, FloatRange, Section, StudyFile
 from windtunnel.errors import SearchSpaceError, StudyFileError
 
 
@@ -93,7 +93,7 @@ def _explain(error: ValidationError) -> StudyFileError | SearchSpaceError:
     lines = []
     search_only = True
     for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"]) or "study file"
+        place = ".".join(_place(item["loc"])) or "study file"
         search_only &= place.startswith("search") or "search" in item["msg"][:24]
         found = item.get("input")
         shown = f" (found {found!r})" if not isinstance(found, (dict, Section)) else ""
@@ -102,10 +102,21 @@ def _explain(error: ValidationError) -> StudyFileError | SearchSpaceError:
             message = "unknown field"
         elif item["type"] == "missing":
             message, shown = "required field is missing", ""
-        lines.append(f"{place}: {message}{shown}")
+        # Rules of the study as a whole begin with the place that they speak of.
+        lines.append(f"{message}" if place == "study file" else f"{place}: {message}{shown}")
     problem = "; ".join(lines)
     if search_only:
-        return SearchSpaceError(problem, f"Searchable fields are {', '.join(SEARCHABLE)}")
+        return SearchSpaceError(
+            problem, "Give searchable fields a range { low, high, log } or { choices }"
+        )
     return StudyFileError(
         problem, "`windtunnel schema` prints every field with its unit, default and rule"
     )
+
+
+def _place(location: tuple[int | str, ...]) -> list[str]:
+    """Where in the file an error is, without the kind of dimension that pydantic puts in."""
+    parts = [str(part) for part in location]
+    if parts[:1] == ["search"] and len(parts) > 2:
+        del parts[2]
+    return parts

@@ -6,9 +6,9 @@ Schema that these models define.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 # What a search may vary without changing an array shape: one compiled program serves all.
 TRAINING_SEARCHABLE = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
@@ -19,9 +19,13 @@ SEARCHABLE = tuple(f"training.{name}" for name in TRAINING_SEARCHABLE) + tuple(
 
 
 class Section(BaseModel):
-    """Base of all tables: unknown fields are errors, values are frozen after reading."""
+    """Base of all tables: unknown fields are errors, values are frozen after reading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=False)
+    Strict: `true` is no number and "3" is none either. Only lists, which TOML has in place
+    of tuples, are taken as tuples.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class StudySection(Section):
@@ -63,7 +67,10 @@ class DataSection(Section):
         "given from Python.",
     )
     symbols: tuple[str, ...] | None = Field(
-        default=None, description="Instruments to keep; all of them when absent."
+        default=None,
+        strict=False,
+        min_length=1,
+        description="Instruments to keep; all of them when absent.",
     )
     start: str | None = Field(
         default=None, description="First timestamp to keep, ISO 8601; naive means UTC."
@@ -76,11 +83,11 @@ class DataSection(Section):
         description="IANA zone of naive timestamps, for example 'UTC' or 'America/New_York'. "
         "Needed when the timestamps carry no zone.",
     )
-    columns: dict[
-        Literal["timestamp", "symbol", "open", "high", "low", "close", "volume"], str
-    ] = Field(
-        default_factory=dict,
-        description="Names of the columns in the source where they differ from ours.",
+    columns: dict[Literal["timestamp", "symbol", "open", "high", "low", "close", "volume"], str] = (
+        Field(
+            default_factory=dict,
+            description="Names of the columns in the source where they differ from ours.",
+        )
     )
     periods_per_year: float = Field(
         default=252.0, gt=0, le=31_622_400, description="Bars a year, for annualised figures."
@@ -112,6 +119,7 @@ class FeaturesSection(Section):
             "volume_zscore_20",
             "rank_return_20",
         ),
+        strict=False,
         min_length=1,
         max_length=512,
         description="Names from the feature catalogue, '<kind>_<window>', window in bars; "
@@ -179,7 +187,7 @@ class ModelSection(Section):
 
     family: str = Field(default="mlp", description="A registered model family: 'linear', 'mlp'.")
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(32, 32), max_length=16, description="Widths of the hidden layers."
+        default=(32, 32), strict=False, max_length=16, description="Widths of the hidden layers."
     )
 
 
@@ -295,10 +303,22 @@ class FloatRange(Section):
 class Choice(Section):
     """A search dimension with named values."""
 
-    choices: tuple[float, ...] = Field(min_length=2, description="The values to choose from.")
+    choices: tuple[float, ...] = Field(
+        strict=False, min_length=2, description="The values to choose from."
+    )
+
+
+def _dimension_kind(raw: Any) -> str:
+    """Tell a range from a choice, so that an error speaks of the one that was meant."""
+    given = raw if isinstance(raw, dict) else getattr(raw, "__dict__", {})
+    return "choice" if "choices" in given else "range"
 
 
 Dimension = FloatRange | Choice
+_TaggedDimension = Annotated[
+    Annotated[FloatRange, Tag("range")] | Annotated[Choice, Tag("choice")],
+    Discriminator(_dimension_kind),
+]
 
 
 class StudyFile(Section):
@@ -314,7 +334,7 @@ class StudyFile(Section):
     policy: PolicySection = PolicySection()
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
-    search: dict[str, Dimension] = Field(
+    search: dict[str, _TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
         "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",
     )

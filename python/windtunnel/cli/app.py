@@ -1,0 +1,226 @@
+"""Commands. Each reads its arguments, calls one function of the package and shows the outcome.
+
+Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
+4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
+memory bank; 130 interrupted, and resumable.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from windtunnel.cli import memory, show
+from windtunnel.cli.progress import ProgressDisplay
+from windtunnel.errors import RunError, WindtunnelError
+
+app = typer.Typer(
+    name="windtunnel",
+    help="Tune, validate, ship and watch AI trading models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(memory.app, name="memory")
+
+INTERRUPTED = 130
+
+Workspace = Annotated[
+    Path, typer.Option(help="Folder that holds runs/, registry/ and memory_bank/.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict.")]
+OpenHoldout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REASON",
+        help="Read a holdout that an earlier run has read. Recorded and shown in every later "
+        "report.",
+    ),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run directory, below runs/.")]
+
+
+def main() -> None:
+    """Run the command line; a known error becomes one sentence and its exit code."""
+    try:
+        app()
+    except WindtunnelError as error:
+        if "--json" in sys.argv:
+            print(  # noqa: T201 - the machine-readable answer
+                json.dumps(
+                    {
+                        "error": type(error).__name__,
+                        "problem": error.problem,
+                        "remedy": error.remedy,
+                    }
+                )
+            )
+        else:
+            show.error(error)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file, TOML.")],
+    workspace: Workspace = Path(),
+    fresh: Annotated[
+        bool, typer.Option(help="Set an earlier run of this study aside and begin anew.")
+    ] = False,
+    open_holdout: OpenHoldout = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study from bars to a registered model, or go on where it stopped."""
+    from windtunnel.experiments import Study  # noqa: PLC0415 - imports jax
+
+    _carry_out(
+        lambda observers: Study.from_toml(study).run(
+            workspace, observers=observers, fresh=fresh, open_holdout=open_holdout
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def resume(
+    run: RunPath,
+    open_holdout: OpenHoldout = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Finish an interrupted run; its trials are those of an uninterrupted one."""
+    from windtunnel.experiments import resume as go_on  # noqa: PLC0415 - imports jax
+
+    _carry_out(
+        lambda observers: go_on(run, observers=observers, open_holdout=open_holdout),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def _carry_out(work: Callable[[tuple[Any, ...]], Any], *, as_json: bool, quiet: bool) -> None:
+    console = Console(stderr=as_json, quiet=as_json or quiet)
+    try:
+        with ProgressDisplay(console) as display:
+            result = work((display,))
+    except KeyboardInterrupt:
+        if as_json:
+            print(json.dumps({"error": "Interrupted"}))  # noqa: T201 - the machine's answer
+        else:
+            Console(stderr=True).print(
+                "Interrupted. Finished cohorts are kept: run the same command again, or "
+                "`windtunnel resume RUN`, to go on."
+            )
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print(json.dumps({"run": str(result.run.path), **result.figures}))  # noqa: T201
+    elif quiet:
+        print(result.verdict)  # noqa: T201 - the one line that was asked for
+    else:
+        show.result(console, result)
+
+
+@app.command()
+def runs(workspace: Workspace = Path(), as_json: Json = False) -> None:
+    """List the runs of a workspace, finished or not."""
+    from windtunnel.runs import Run  # noqa: PLC0415
+
+    found = [Run(path.parent) for path in sorted((workspace / "runs").glob("*/study.toml"))]
+    show.runs(Console(), found, as_json=as_json)
+
+
+@app.command()
+def report(
+    run: RunPath,
+    out: Annotated[Path, typer.Option(help="Where to write the page.")] = Path("report.html"),
+) -> None:
+    """Copy the HTML report of a finished run."""
+    from windtunnel.experiments import StudyResult  # noqa: PLC0415 - imports jax
+    from windtunnel.runs import Run  # noqa: PLC0415
+
+    print(StudyResult.load(Run.open(run)).report(out))  # noqa: T201
+
+
+@app.command()
+def verify(run: RunPath) -> None:
+    """Check a finished run against the digests in its manifest."""
+    from windtunnel.runs import Run  # noqa: PLC0415
+
+    opened = Run.open(run)
+    if not opened.complete:
+        raise RunError(f"run {opened.id} is not complete", "Finish it with `windtunnel resume`")
+    altered = opened.verify()
+    if altered:
+        raise RunError(
+            f"run {opened.id}: altered, missing or added: {', '.join(altered)}",
+            "Restore the files, or run the study anew with --fresh",
+        )
+    print(f"run {opened.id}: every file is as it was sealed")  # noqa: T201
+
+
+@app.command()
+def serve(
+    name: Annotated[str | None, typer.Argument(help="Model; the only one when absent.")] = None,
+    workspace: Workspace = Path(),
+    version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Answer /v1/predict from a registered model."""
+    try:
+        from windtunnel.serving.app import serve as listen  # noqa: PLC0415 - imports fastapi
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"the service needs {error.name!r}, which is not installed",
+            "Install it with `pip install 'windtunnel[serve]'`",
+        ) from None
+    listen(workspace / "registry", name, version, host=host, port=port)
+
+
+@app.command()
+def models(workspace: Workspace = Path(), as_json: Json = False) -> None:
+    """List registered models, their versions and aliases."""
+    from windtunnel.deployment.registry import Registry  # noqa: PLC0415
+
+    show.models(Console(), Registry(workspace / "registry"), as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Print versions, devices, instruction set, threads and cache: what a bug report needs."""
+    from windtunnel.cli.doctor import examine  # noqa: PLC0415 - imports jax
+
+    show.pairs(Console(), examine(), as_json=as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the study file."""
+    from windtunnel.config import StudyFile  # noqa: PLC0415
+
+    print(json.dumps(StudyFile.model_json_schema(), indent=2))  # noqa: T201
+
+
+@app.command()
+def features() -> None:
+    """List the kinds of features that a study can use."""
+    from windtunnel.features.catalogue import catalogue  # noqa: PLC0415 - imports numba
+
+    show.features(Console(), catalogue())
+
+
+@app.command()
+def ledger(workspace: Workspace = Path(), as_json: Json = False) -> None:
+    """Show how many trials were ever made, study by study; deleting runs does not shrink it."""
+    from windtunnel.ledger import Ledger  # noqa: PLC0415
+
+    show.ledger(Console(), Ledger(workspace / "runs" / "ledger.jsonl"), as_json=as_json)

@@ -1,0 +1,111 @@
+"""What a person sees while a study runs: stages, trials done, best so far, time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from windtunnel import events
+
+STAGES = {
+    "prepare": "Preparing features, labels and folds",
+    "tune": "Tuning",
+    "stress": "Stressing the champion: other costs, a later fill",
+    "refit": "Refitting the champion on all development bars",
+    "holdout": "Opening the sealed holdout",
+    "report": "Writing the report",
+    "export": "Exporting and replaying the bundle",
+    "register": "Registering the model",
+    "remember": "Writing the memory bank",
+}
+
+
+class ProgressDisplay:
+    """An observer that draws a live bar on a terminal and plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", style="cyan"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._tuning_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._progress.stop()
+
+    def __call__(self, event: events.Event) -> None:
+        """Show one event."""
+        match event:
+            case events.StageStarted(stage, detail):
+                self._end_tuning()
+                text = STAGES.get(stage, stage)
+                self._say(f"[bold]{text}[/]" + (f" [dim]({detail})[/]" if detail else ""))
+            case events.CohortFinished():
+                self._cohort(event)
+            case events.Warned(message):
+                self._say(f"[yellow]note[/] {message}")
+            case _:
+                self._end_tuning()
+
+    def _cohort(self, event: events.CohortFinished) -> None:
+        self._tuning_seconds += event.seconds
+        rate = event.trials_here / self._tuning_seconds if self._tuning_seconds else 0.0
+        detail = f"best {event.best:.3f}, {rate:.1f} trials/s"
+        if event.failed:
+            detail += f", {event.failed} failed"
+        if not self._live:
+            left = (event.trials_total - event.trials_done) / rate if rate else 0.0
+            self._say(
+                f"  {event.trials_done}/{event.trials_total} trials, {detail}, {left:.0f} s left"
+            )
+            return
+        if self._task is None:
+            self._task = self._progress.add_task(
+                "  trials",
+                total=event.trials_total,
+                completed=event.trials_done - event.trials_here,
+                detail="",
+            )
+        self._progress.update(self._task, completed=event.trials_done, detail=detail)
+
+    def _end_tuning(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False)

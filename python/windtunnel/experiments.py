@@ -1,0 +1,302 @@
+"""The facade: one call takes a study from bars to a registered model, and resumes it.
+
+The only module that joins data, trainers, validation, tuning, reports, deployment and the
+memory bank; each of these knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from windtunnel import artifacts, conclusion, environment, events
+from windtunnel.config import StudyFile, load_study_file, parse_study
+from windtunnel.data import align, load, quality
+from windtunnel.data.panel import Panel
+from windtunnel.errors import DataError, RunError, TrainingError
+from windtunnel.ledger import Ledger
+from windtunnel.protocols import TrainingTask
+from windtunnel.runs import Run, run_id
+from windtunnel.trainers import devices
+from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.strategy import Outcome
+from windtunnel.validation import Course, Pipeline, prepare
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A complete run, read from its directory.
+
+    Attributes
+    ----------
+    run : Run
+        Where everything is.
+    trials : polars.DataFrame
+        One row a trial: number, cohort, state, objective, parameters, metrics.
+    figures : dict
+        What `result.json` holds: champion, verdict, statistics, holdout, registered version.
+    """
+
+    run: Run
+    trials: pl.DataFrame
+    figures: dict[str, Any]
+
+    @classmethod
+    def load(cls, run: Run) -> StudyResult:
+        """Read a complete run.
+
+        Raises
+        ------
+        RunError
+            The run is not complete.
+        """
+        if not run.complete:
+            raise RunError(
+                f"run {run.id} is not complete", f"Finish it with `windtunnel resume {run.path}`"
+            )
+        return cls(run, pl.read_parquet(run.path / "trials.parquet"), run.result())
+
+    @property
+    def verdict(self) -> str:
+        """The honest verdict in one sentence."""
+        return str(self.figures["verdict"]["headline"])
+
+    @property
+    def champion(self) -> dict[str, float]:
+        """The champion's searched parameters."""
+        return dict(self.figures["champion"]["params"])
+
+    @property
+    def bundle(self) -> Path:
+        """The exported model."""
+        return self.run.path / "bundle"
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report to `path`; without one, say where the run keeps it."""
+        kept = self.run.path / "report.html"
+        if path is None:
+            return kept
+        artifacts.write_bytes(path, kept.read_bytes())
+        return Path(path)
+
+
+@dataclass
+class Study:
+    """A study file and, when given from Python, its bars.
+
+    Parameters
+    ----------
+    file : StudyFile
+        The validated study.
+    base : Path
+        Folder to which `data.source` is relative.
+    bars : polars.DataFrame or LazyFrame, optional
+        Bars in long form, used in place of `data.source`.
+    """
+
+    file: StudyFile
+    base: Path = field(default_factory=Path)
+    bars: pl.DataFrame | pl.LazyFrame | None = None
+
+    @classmethod
+    def from_toml(
+        cls, path: str | Path, *, bars: pl.DataFrame | pl.LazyFrame | None = None
+    ) -> Study:
+        """Read a study file; errors as in `windtunnel.config.load_study_file`."""
+        return cls(load_study_file(path), Path(path).parent, bars)
+
+    @classmethod
+    def from_dict(
+        cls, raw: dict[str, Any], *, bars: pl.DataFrame | pl.LazyFrame | None = None
+    ) -> Study:
+        """Build a study from nested dictionaries with the study file's tables as keys."""
+        if bars is not None:
+            raw = {**raw, "data": {"source": "frame", **raw.get("data", {})}}
+        return cls(parse_study(raw), Path(), bars)
+
+    def run(
+        self,
+        workspace: str | Path = ".",
+        *,
+        observers: Sequence[events.Observer] = (),
+        fresh: bool = False,
+        open_holdout: str | None = None,
+    ) -> StudyResult:
+        """Carry the study out, or go on where an earlier attempt stopped.
+
+        A study that was completed before, on the same bars, is not run again: its result is
+        returned.
+
+        Parameters
+        ----------
+        workspace : path
+            Folder that holds `runs/`, `registry/` and `memory_bank/`.
+        observers : sequence of callables
+            Each is called with every event.
+        fresh : bool
+            Set an earlier run of this study aside and begin anew.
+        open_holdout : str, optional
+            Reason for reading a holdout that an earlier run has read. Recorded, and shown in
+            every later report. Each look makes the holdout worth less.
+
+        Raises
+        ------
+        WindtunnelError
+            Any of its subclasses: see `windtunnel.errors`.
+        """
+
+        section = self.file.data
+        bars = (
+            load.load_bars(section, self.base)
+            if self.bars is None
+            else load.normalise_bars(self.bars, section)
+        )
+        report = quality.gate(bars, section)
+        panel = align.to_panel(bars)
+        path = Path(workspace) / "runs" / run_id(self.file, panel.fingerprint)
+        if fresh and path.exists():
+            _set_aside(path)
+        run = Run.create(path, self.file, bars)
+        return _carry_out(run, panel, report, observers, open_holdout)
+
+
+def resume(
+    run: str | Path,
+    *,
+    observers: Sequence[events.Observer] = (),
+    open_holdout: str | None = None,
+) -> StudyResult:
+    """Finish the run in directory `run`; a complete one is returned as it is.
+
+    Raises
+    ------
+    RunError
+        No run is there, another process works on it, or the environment changed.
+    """
+
+    opened = Run.open(Path(run))
+    study = opened.study()
+    bars = load.load_bars(study.data, opened.path)
+    panel = align.to_panel(bars)
+    if run_id(study, panel.fingerprint) != opened.id.split("~")[0]:
+        raise DataError(
+            f"run {opened.id}: study.toml or bars.parquet is not what the run began with",
+            "Restore them, or start anew with `windtunnel run`",
+        )
+    return _carry_out(opened, panel, quality.gate(bars, study.data), observers, open_holdout)
+
+
+def _set_aside(path: Path) -> None:
+    number = 1
+    while (aside := path.with_name(f"{path.name}~{number}")).exists():
+        number += 1
+    path.rename(aside)
+
+
+def _carry_out(
+    run: Run,
+    panel: Panel,
+    gated: quality.QualityReport,
+    observers: Sequence[events.Observer],
+    open_holdout: str | None,
+) -> StudyResult:
+    """All stages of a run, each skipped where its outcome is on disk."""
+    if run.complete:
+        return StudyResult.load(run)
+
+    devices.configure_cpu()
+    bus = events.EventBus(list(observers))
+    with run.locked():
+        run.hold_environment(environment.describe())
+        for warning in gated.warnings:
+            bus.emit(events.Warned(warning))
+
+        study = run.study()
+        bus.emit(events.StageStarted("prepare", f"{panel.bars} bars x {panel.instruments}"))
+        course = prepare(study, panel)
+
+        def pipeline(task: TrainingTask) -> Pipeline:
+            trainer = SupervisedTrainer(task, study.model, study.training, seed=study.study.seed)
+            return Pipeline(course, trainer)
+
+        folds = pipeline(course.task)
+        _tune(run, course, folds, bus)
+        final = conclusion.conclude(
+            run, course, gated, folds, pipeline(course.final_task), bus, open_holdout
+        )
+        run.seal()
+        bus.emit(events.StudyFinished(str(run.path), final))
+    return StudyResult.load(run)
+
+
+def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) -> None:
+    """Ask, train, commit, tell, until the study's trials are done.
+
+    The cohort is committed before it is told: a crash between the two is mended when the
+    next attempt rebuilds the strategy from what is committed.
+    """
+
+    study = course.study
+    done = [table for table, _ in run.cohorts()]
+    ledger = Ledger(run.path.parent / "ledger.jsonl")
+    for index, table in enumerate(done):
+        ledger.append(_ledger_entry(run, course, index, table))
+    strategy = OptunaStrategy(
+        study.search,
+        study_name=run.id,
+        seed=study.study.seed,
+        journal=run.path / "optuna.journal",
+        history=[_outcomes(table, study) for table in done],
+    )
+    count = sum(len(table) for table in done)
+    bus.emit(events.StageStarted("tune", f"{study.study.trials} trials"))
+    while count < study.study.trials:
+        began = time.monotonic()
+        suggestions = strategy.ask(min(study.study.cohort, study.study.trials - count))
+        evaluation = pipeline.evaluate([suggestion.params for suggestion in suggestions])
+        table = pl.concat(
+            [
+                pl.DataFrame(
+                    {
+                        "number": [suggestion.number for suggestion in suggestions],
+                        "cohort": [len(done)] * len(suggestions),
+                        **{
+                            name: [suggestion.params[name] for suggestion in suggestions]
+                            for name in study.search
+                        },
+                    }
+                ),
+                evaluation.table,
+            ],
+            how="horizontal",
+        )
+        run.commit_cohort(len(done), table, evaluation.backtest.equity)
+        strategy.tell(_outcomes(table, study))
+        ledger.append(_ledger_entry(run, course, len(done), table))
+        done.append(table)
+        count += len(table)
+        best = pl.concat(done)["objective"].max()
+        bus.emit(
+            events.CohortFinished(
+                cohort=len(done) - 1,
+                trials_done=count,
+                trials_total=study.study.trials,
+                failed=sum((part["state"] == "failed").sum() for part in done),
+                best=float("nan") if best is None else float(best),  # type: ignore[arg-type]
+                seconds=time.monotonic() - began,
+            )
+        )
+    trials = pl.concat(done)
+    if trials["objective"].drop_nulls().is_empty():
+        reasons = trials["reason"].unique().sort().to_list()[:3]
+        raise TrainingError(
+            f"all {len(trials)} trials failed, for example: {'; '.join(reasons)}",
+            "Narrow the search of learning_rate, or look at the bars",
+        )
+    run.write_table("trials.parquet", trials)

@@ -1,0 +1,214 @@
+"""The champion's last tests: stress on the folds, then one look at the sealed holdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.backtest.costs import Costs
+from windtunnel.backtest.engine import BacktestResult
+from windtunnel.backtest.policy import target_exposures
+from windtunnel.errors import TrainingError
+from windtunnel.metrics.financial import financial_metrics
+from windtunnel.metrics.ml import ml_metrics
+from windtunnel.protocols import FittedModels
+from windtunnel.validation import Course, Pipeline, buy_and_hold, hyper_table, policy_table
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+COST_MULTIPLES = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
+
+
+@dataclass(frozen=True)
+class StressRow:
+    """The champion over the validation slices under other assumptions."""
+
+    name: str
+    cost_multiple: float
+    delay_bars: int
+    sharpe: float
+    total_return: float
+    max_drawdown: float
+
+
+@dataclass(frozen=True)
+class Stress:
+    """What the champion's result depends on.
+
+    `break_even_bps` is the one-way cost at which the total return over the validation
+    slices falls to zero; NaN when it is below zero even without costs, infinite never:
+    the search ends at 1,000 basis points and then reports that bound.
+    """
+
+    rows: tuple[StressRow, ...]
+    break_even_bps: float
+    benchmark: BacktestResult
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """The champion refitted on all development bars.
+
+    Attributes
+    ----------
+    models : FittedModels
+        Parameters with leading axes (1, 1, S) and the scaler.
+    scores : (H, N) float32
+        On the holdout's bars; not yet looked at as money.
+    exposures : (H, N) float64
+        Target exposures that follow from the scores, from a flat start.
+    """
+
+    models: FittedModels
+    scores: Float32Array
+    exposures: Float64Array
+
+
+@dataclass(frozen=True)
+class HoldoutResult:
+    """The one look: champion and buy-and-hold over the holdout."""
+
+    champion: BacktestResult
+    benchmark: BacktestResult
+    metrics: dict[str, float]
+    benchmark_metrics: dict[str, float]
+
+
+def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Array) -> Stress:
+    """Train the champion again, alone, and put it under other costs and a later fill.
+
+    Parameters
+    ----------
+    recorded : (T,) float64
+        Its equity as the study recorded it in a cohort. The repetition must give the same
+        numbers bit for bit; anything else means that the study cannot be reproduced.
+
+    Raises
+    ------
+    TrainingError
+        The repetition differs from the record.
+    """
+    course = pipeline.course
+    scores = pipeline.trainer.fit(hyper_table(course.study, [params])).scores
+    again = pipeline.backtest(scores, [params]).equity[:, 0]
+    if not np.array_equal(again, recorded, equal_nan=True):
+        worst = float(np.nanmax(np.abs(again - recorded)))
+        raise TrainingError(
+            "the champion trained alone differs from the champion in its cohort "
+            f"(equity by up to {worst:g})",
+            "This is a fault in the trainer or another machine; run the study anew",
+        )
+    delayed = np.full_like(scores, np.nan)
+    delayed[1:] = scores[:-1]
+
+    def row(name: str, used: Float32Array, multiple: float, delay: int) -> StressRow:
+        metrics = _metrics(course, _run(pipeline, used, params, multiple))
+        return StressRow(
+            name,
+            multiple,
+            delay,
+            metrics["sharpe"],
+            metrics["total_return"],
+            metrics["max_drawdown"],
+        )
+
+    rows = [row(f"costs x {multiple:g}", scores, multiple, 0) for multiple in COST_MULTIPLES]
+    rows.append(row("one bar later", delayed, 1.0, 1))
+    return Stress(
+        tuple(rows),
+        _break_even(pipeline, scores, params),
+        buy_and_hold(course, *course.plan.out_of_sample),
+    )
+
+
+def refit(course: Course, pipeline: Pipeline, params: Mapping[str, float]) -> FinalModel:
+    """Train the champion's configuration on all development bars; score the holdout's bars.
+
+    `pipeline.trainer` must be a trainer of `course.final_task`.
+    """
+    fit = pipeline.trainer.fit(hyper_table(course.study, [params]), keep_models=True)
+    if fit.failures or fit.models is None:
+        raise TrainingError(
+            f"the champion could not be refitted: {fit.failures.get(0, 'no model was kept')}",
+            "Narrow the search of learning_rate, or train for fewer steps",
+        )
+    scores = np.ascontiguousarray(fit.scores[:, :, 0])
+    start, stop = course.plan.holdout
+    policies = policy_table(course.study, [params])
+    exposures, _ = target_exposures(
+        scores,
+        course.panel.listed[start:stop],
+        enter=float(policies.enter[0]),
+        exit=float(policies.exit[0]),
+        leverage=float(policies.leverage[0]),
+        long_only=policies.long_only,
+        state=None,
+    )
+    return FinalModel(fit.models, scores, exposures)
+
+
+def look(pipeline: Pipeline, model: FinalModel, params: Mapping[str, float]) -> HoldoutResult:
+    """Turn the holdout into money, once; the caller has recorded the look beforehand."""
+    course = pipeline.course
+    start, stop = course.plan.holdout
+    scores = np.ascontiguousarray(model.scores[:, :, None])
+    champion = pipeline.backtest(scores, [params], span=(start, stop))
+    benchmark = buy_and_hold(course, start, stop)
+    learning = ml_metrics(scores, course.labels.values[start:stop], course.study.label.kind)
+    return HoldoutResult(
+        champion,
+        benchmark,
+        _metrics(course, champion) | {name: float(value[0]) for name, value in learning.items()},
+        _metrics(course, benchmark),
+    )
+
+
+def benchmark_metrics(course: Course, result: BacktestResult) -> dict[str, float]:
+    """Financial metrics of a single equity curve."""
+    return _metrics(course, result)
+
+
+def _metrics(course: Course, result: BacktestResult) -> dict[str, float]:
+    metrics = financial_metrics(
+        result.equity,
+        initial=course.execution.initial_cash,
+        periods_per_year=course.periods_per_year,
+    )
+    return {name: float(value[0]) for name, value in metrics.items()}
+
+
+def _run(
+    pipeline: Pipeline, scores: Float32Array, params: Mapping[str, float], multiple: float
+) -> BacktestResult:
+    costs = pipeline.course.costs
+    scaled = Costs(
+        fee=costs.fee * multiple,
+        half_spread=costs.half_spread * multiple,
+        borrow_apr=costs.borrow_apr,
+        financing_apr=costs.financing_apr,
+    )
+    return pipeline.backtest(scores, [params], costs=scaled)
+
+
+def _break_even(pipeline: Pipeline, scores: Float32Array, params: Mapping[str, float]) -> float:
+    """Bisect the one-way cost, in basis points, at which the final equity is the initial cash."""
+    costs = pipeline.course.costs
+    initial = pipeline.course.execution.initial_cash
+
+    def gain(bps: float) -> float:
+        flat = Costs(bps / 1e4, 0.0, costs.borrow_apr, costs.financing_apr)
+        return float(pipeline.backtest(scores, [params], costs=flat).equity[-1, 0]) - initial
+
+    low, high = 0.0, 1000.0
+    if gain(low) <= 0:
+        return float("nan")
+    if gain(high) > 0:
+        return high
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (middle, high) if gain(middle) > 0 else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,284 @@
+"""Which trial is the champion, what luck could have done, and the verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from windtunnel import overfitting
+from windtunnel.metrics.financial import returns
+from windtunnel.tuning.space import unit_cube
+from windtunnel.validation import Course
+
+Float64Array = npt.NDArray[np.float64]
+Level: TypeAlias = Literal["no_edge", "weak", "candidate"]
+
+# Fewest and most neighbours that a plateau averages over; in between, the root of the trials.
+PLATEAU_NEIGHBOURS = (3, 32)
+PBO_BLOCKS = 16
+# The usual demands; Bailey and Lopez de Prado (2014) use 0.95 for the deflated Sharpe ratio.
+CONFIDENT = 0.95
+OVERFIT = 0.2
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The chosen trial and why.
+
+    `plateau` is the mean objective of it and its nearest neighbours in the search space.
+    """
+
+    number: int
+    params: dict[str, float]
+    objective: float
+    plateau: float
+    neighbours: int
+
+
+@dataclass(frozen=True)
+class Luck:
+    """What luck could have done, as figures, and why some of them are not defined."""
+
+    figures: dict[str, float | int | None]
+    reasons: dict[str, str]
+    pbo_logits: Float64Array | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer: how strong the evidence is, in one headline and a few sentences."""
+
+    level: Level
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def choose_champion(course: Course, trials: pl.DataFrame) -> Champion:
+    """Choose the trial whose neighbourhood, not whose own luck, is best.
+
+    A lone peak among poor neighbours is what overfitting looks like; the mean over the
+    nearest trials in the search space is the more honest maximum. Ties go to the earlier
+    trial.
+    """
+    search = course.study.search
+    complete = trials.drop_nulls("objective").sort("number")
+    points = unit_cube(search, complete.select(list(search)).to_dicts())
+    low, high = PLATEAU_NEIGHBOURS
+    neighbours = min(len(complete), max(low, min(high, math.isqrt(len(complete)))))
+    objective = complete["objective"].to_numpy()
+    scores = overfitting.plateau(points, objective, neighbours)
+    best = int(np.nanargmax(scores))
+    row = complete.row(best, named=True)
+    return Champion(
+        number=row["number"],
+        params={name: float(row[name]) for name in search},
+        objective=float(objective[best]),
+        plateau=float(scores[best]),
+        neighbours=neighbours,
+    )
+
+
+def weigh_luck(
+    course: Course,
+    equity: Float64Array,
+    champion: int,
+    benchmark: Float64Array,
+    *,
+    trials_in_study: int,
+    sharpes_ever: Sequence[float],
+    trials_ever: int,
+) -> Luck:
+    """Statistics of the champion's out-of-sample returns against all that was tried.
+
+    Parameters
+    ----------
+    equity : (T, C) float64
+        Equity of all complete trials over the validation slices.
+    champion : int
+        Its column in `equity`.
+    benchmark : (T,) float64
+        Equity of buy and hold.
+    sharpes_ever : sequence of float
+        Annual Sharpe ratios of all trials ever made on overlapping bars; their spread says
+        how far luck could reach.
+    trials_ever : int
+        Number of those trials, failed ones included.
+    """
+    initial = course.execution.initial_cash
+    year = math.sqrt(course.periods_per_year)
+    all_returns = returns(equity, initial)
+    own = all_returns[:, champion]
+    reasons: dict[str, str] = {}
+    figures: dict[str, float | int | None] = {
+        "trials_study": trials_in_study,
+        "trials_project": trials_ever,
+        "track_record_bars": len(own),
+    }
+    if not _varies(own):
+        reasons = dict.fromkeys(
+            ("psr", "dsr", "sidak_p", "pbo", "sharpe_low", "sharpe_high"),
+            "the champion's returns do not vary: it hardly traded",
+        )
+        return Luck(figures | dict.fromkeys(reasons), reasons, None)
+    shape = overfitting.moments(own)
+    spread = np.asarray(sharpes_ever, dtype=np.float64) / year
+    variance = float(np.var(spread[np.isfinite(spread)], ddof=1)) if len(spread) > 1 else 0.0
+    expected = math.sqrt(variance) * overfitting.expected_maximum(max(trials_ever, 1))
+    figures["psr"] = overfitting.psr(shape)
+    figures["dsr"] = overfitting.psr(shape, threshold=expected)
+    figures["expected_maximum_sharpe"] = expected * year
+    figures["sidak_p"] = overfitting.sidak_p_value(figures["psr"], max(trials_ever, 1))
+    moving = all_returns[:, [_varies(column) for column in all_returns.T]]
+    if moving.shape[1] > 1:
+        figures["effective_trials"] = overfitting.effective_trials(moving).participation
+        split = overfitting.pbo(moving, blocks=PBO_BLOCKS)
+        figures["pbo"], logits = split.pbo, split.logits
+    else:
+        figures["pbo"], logits = None, None
+        reasons["pbo"] = "it takes at least two trials that trade"
+    interval = overfitting.bootstrap_sharpe_interval(
+        own, periods_per_year=course.periods_per_year, seed=course.study.study.seed
+    )
+    figures["sharpe_low"], figures["sharpe_high"] = interval.low, interval.high
+    figures["min_track_record_bars"] = _finite(overfitting.minimum_track_record_length(shape))
+    if figures["min_track_record_bars"] is None:
+        reasons["min_track_record_bars"] = "a Sharpe ratio that is not positive never suffices"
+    active = own - returns(benchmark[:, None], initial)[:, 0]
+    figures["psr_active"] = (
+        overfitting.psr(overfitting.moments(active)) if _varies(active) else None
+    )
+    return Luck(figures, reasons, logits)
+
+
+def judge(
+    luck: Luck,
+    metrics: Mapping[str, float],
+    benchmark: Mapping[str, float],
+    holdout: Mapping[str, float] | None,
+    holdout_benchmark: Mapping[str, float] | None,
+    *,
+    break_even_bps: float,
+    cost_bps: float,
+    forced_looks: int,
+) -> Verdict:
+    """Say in words what the figures allow one to believe, and no more."""
+    figures = luck.figures
+    dsr, pbo, active = figures.get("dsr"), figures.get("pbo"), figures.get("psr_active")
+    doubts = []
+    if dsr is None or dsr < CONFIDENT:
+        doubts.append("trials")
+    if pbo is None or pbo > OVERFIT:
+        doubts.append("overfitting")
+    if active is None or active < CONFIDENT:
+        doubts.append("benchmark")
+    if holdout is None or not _above(holdout["sharpe"], 0.0):
+        doubts.append("holdout")
+    if math.isnan(break_even_bps) or break_even_bps < 2 * cost_bps:
+        doubts.append("costs")
+    sentences = [
+        _trials_sentence(figures),
+        _overfitting_sentence(pbo),
+        _benchmark_sentence(metrics, benchmark, active),
+        _holdout_sentence(holdout, holdout_benchmark, forced_looks),
+        _cost_sentence(break_even_bps, cost_bps),
+    ]
+    if not doubts:
+        return Verdict(
+            "candidate", "A candidate: the edge survives every test made of it", tuple(sentences)
+        )
+    if "trials" not in doubts and "holdout" not in doubts:
+        headline = "A weak edge: it survives the number of trials, but not every test"
+        return Verdict("weak", headline, tuple(sentences))
+    headline = (
+        "No edge that survives the number of trials"
+        if "trials" in doubts
+        else "No edge: the sealed holdout does not confirm it"
+    )
+    return Verdict("no_edge", headline, tuple(sentences))
+
+
+def _trials_sentence(figures: Mapping[str, float | int | None]) -> str:
+    dsr = figures.get("dsr")
+    ever, here = figures["trials_project"], figures["trials_study"]
+    tried = f"{here:,} configurations were tried" + (
+        f", {ever:,} on these bars over the life of the project" if ever != here else ""
+    )
+    if dsr is None:
+        return f"{tried}; the champion hardly traded, so there is nothing to weigh."
+    outcome = (
+        "the champion stands above what luck alone would reach"
+        if dsr >= CONFIDENT
+        else "the champion's Sharpe ratio is within what the luckiest of so many would show"
+    )
+    return f"{tried}: {outcome} (deflated Sharpe ratio {dsr:.2f}, {CONFIDENT} is asked)."
+
+
+def _overfitting_sentence(pbo: float | int | None) -> str:
+    if pbo is None:
+        return "The probability of backtest overfitting could not be computed."
+    verdict = (
+        "choosing the best trial carries over"
+        if pbo <= OVERFIT
+        else ("choosing the best trial on one half of the time tells little about the other half")
+    )
+    return f"In {pbo:.0%} of splits the best half ends below the median: {verdict} (PBO)."
+
+
+def _benchmark_sentence(
+    metrics: Mapping[str, float], benchmark: Mapping[str, float], active: float | int | None
+) -> str:
+    compared = (
+        f"Over the validation slices its Sharpe ratio is {metrics['sharpe']:.2f}, "
+        f"that of buy and hold {benchmark['sharpe']:.2f}"
+    )
+    if active is None:
+        return f"{compared}."
+    return f"{compared}; it beats holding with probability {active:.2f}, trials not counted."
+
+
+def _holdout_sentence(
+    holdout: Mapping[str, float] | None,
+    benchmark: Mapping[str, float] | None,
+    forced_looks: int,
+) -> str:
+    if holdout is None or benchmark is None:
+        return "The holdout was read by an earlier run and stays closed; nothing confirms this."
+    again = (
+        f" This was look number {forced_looks + 1} at the same bars, so it proves less."
+        if forced_looks
+        else ""
+    )
+    return (
+        f"On the sealed holdout it returned {holdout['total_return']:.1%} at a Sharpe ratio of "
+        f"{holdout['sharpe']:.2f}; buy and hold returned {benchmark['total_return']:.1%} at "
+        f"{benchmark['sharpe']:.2f}.{again}"
+    )
+
+
+def _cost_sentence(break_even_bps: float, cost_bps: float) -> str:
+    if math.isnan(break_even_bps):
+        return "It loses money even if trading were free."
+    return (
+        f"It breaks even at costs of {break_even_bps:.0f} basis points a trade; "
+        f"{cost_bps:g} were charged."
+    )
+
+
+def _varies(series: Float64Array) -> bool:
+    """Whether a series has a spread beyond rounding."""
+    scale = float(np.abs(series).max(initial=0.0))
+    return bool(series.std() > 1e-12 * scale) if scale else False
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _above(value: float, bound: float) -> bool:
+    return math.isfinite(value) and value > bound

@@ -1,0 +1,273 @@
+"""The walk-forward pipeline: configurations in, one honest table of trials out.
+
+A cohort passes through fixed steps, each for all configurations at once: train on every
+fold, turn out-of-sample scores into equity, measure. The pipeline is handed a trainer and
+knows nothing of how it trains or of who suggested the configurations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from windtunnel import labels as labelling
+from windtunnel import splits
+from windtunnel.backtest.costs import Costs
+from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
+from windtunnel.backtest.policy import Policies
+from windtunnel.config import StudyFile
+from windtunnel.config.study import POLICY_SEARCHABLE, TRAINING_SEARCHABLE
+from windtunnel.data.panel import Panel
+from windtunnel.errors import SplitError
+from windtunnel.features import compute as features
+from windtunnel.metrics.financial import financial_metrics
+from windtunnel.metrics.ml import ml_metrics
+from windtunnel.protocols import CohortFit, Trainer, TrainingTask
+
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+Params = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all trials of a study share: the bars, what is known of them, and the folds.
+
+    Attributes
+    ----------
+    panel : Panel
+        All bars, the holdout's too; only `final_task` and the final evaluation read those.
+    features : FeatureTensor
+        (T, N, F) float32.
+    labels : Labels
+        (T, N) float32 with the bar at which each label's window ends.
+    plan : splits.Plan
+        Folds, development range and holdout.
+    task, final_task : TrainingTask
+        What the folds train on, and what the champion is refitted on.
+    """
+
+    study: StudyFile
+    panel: Panel
+    features: features.FeatureTensor
+    labels: labelling.Labels
+    plan: splits.Plan
+    task: TrainingTask
+    final_task: TrainingTask
+
+    @property
+    def execution(self) -> Execution:
+        """Fill rule and capital."""
+        section = self.study.execution
+        return Execution(section.fill, section.initial_cash, section.maintenance)
+
+    @property
+    def costs(self) -> Costs:
+        """Trading costs as fractions."""
+        return Costs.from_section(self.study.costs)
+
+    @property
+    def periods_per_year(self) -> float:
+        """Bars a year."""
+        return self.study.data.periods_per_year
+
+
+def prepare(study: StudyFile, panel: Panel) -> Course:
+    """Compute features, labels and folds once, for all trials of the study.
+
+    Raises
+    ------
+    FeatureError, SplitError
+        As `features.compute` and `splits.walk_forward`; SplitError also when a fold has
+        fewer training rows than `validation.min_train_rows`.
+    """
+    plan = splits.walk_forward(panel.bars, study.validation)
+    tensor = features.compute(panel, study.features.use)
+    labels = labelling.make_labels(panel, study.label)
+    usable = np.isfinite(tensor.values).all(axis=2)
+
+    def task(folds: Sequence[splits.Fold]) -> TrainingTask:
+        train = np.stack(
+            [
+                splits.train_rows(fold, labels.end, usable, study.validation.embargo_bars)
+                for fold in folds
+            ]
+        )
+        for fold, rows in zip(folds, train, strict=True):
+            _check_rows(study, fold, rows)
+        return TrainingTask(
+            features=tensor.values,
+            labels=labels.values,
+            train=train,
+            validation=tuple(fold.validation for fold in folds),
+            kind=study.label.kind,
+        )
+
+    return Course(study, panel, tensor, labels, plan, task(plan.folds), task((plan.final,)))
+
+
+def _check_rows(study: StudyFile, fold: splits.Fold, rows: npt.NDArray[np.bool_]) -> None:
+    found, needed = int(rows.sum()), study.validation.min_train_rows
+    if found < needed:
+        raise SplitError(
+            f"fold {fold.index} has {found} labelled training rows in bars {fold.train[0]} to "
+            f"{fold.train[1] - 1}, fewer than validation.min_train_rows = {needed}",
+            "Give a longer history, a larger train_bars, fewer folds or shorter features",
+        )
+
+
+def window(panel: Panel, start: int, stop: int) -> Panel:
+    """The panel's bars `start` to `stop` - 1, with the fingerprint of the whole."""
+    cut = slice(start, stop)
+    return replace(
+        panel,
+        timestamps=panel.timestamps[cut],
+        open=panel.open[cut],
+        high=panel.high[cut],
+        low=panel.low[cut],
+        close=panel.close[cut],
+        volume=panel.volume[cut],
+        tradable=panel.tradable[cut],
+    )
+
+
+def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, Float64Array]:
+    """(C,) arrays of what the trainer takes: searched values, else the study's own."""
+    return {
+        name: _column(params, f"training.{name}", getattr(study.training, name))
+        for name in TRAINING_SEARCHABLE
+    }
+
+
+def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:
+    """The policy of every configuration; configuration c reads score column c."""
+    values = {
+        name: _column(params, f"policy.{name}", getattr(study.policy, name))
+        for name in POLICY_SEARCHABLE
+    }
+    return Policies(
+        column=np.arange(len(params), dtype=np.int64),
+        band=np.full(len(params), study.policy.rebalance_band),
+        long_only=study.policy.direction == "long_only",
+        **values,
+    )
+
+
+def _column(params: Sequence[Params], name: str, default: float) -> Float64Array:
+    return np.array([point.get(name, default) for point in params], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A cohort after the pipeline.
+
+    Attributes
+    ----------
+    fit : CohortFit
+        Scores (K*V, N, C) and training losses (C, K).
+    backtest : BacktestResult
+        Equity (K*V, C) over all validation slices in one run, and what trading cost.
+    table : polars.DataFrame
+        One row a configuration: state, reason, objective and every metric.
+    """
+
+    fit: CohortFit
+    backtest: BacktestResult
+    table: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Train, backtest, measure: the steps that every cohort passes through, in order."""
+
+    course: Course
+    trainer: Trainer
+
+    def evaluate(self, params: Sequence[Params]) -> Evaluation:
+        """Take C configurations through all steps; failed ones stay in the table as failed."""
+        fit = self.trainer.fit(hyper_table(self.course.study, params))
+        result = self.backtest(fit.scores, params)
+        return Evaluation(fit, result, self.measure(fit, result))
+
+    def backtest(
+        self,
+        scores: Float32Array,
+        params: Sequence[Params],
+        *,
+        costs: Costs | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> BacktestResult:
+        """Equity of every configuration over `span` (the validation slices) in one call."""
+        course = self.course
+        start, stop = span or course.plan.out_of_sample
+        return run_policy(
+            window(course.panel, start, stop),
+            scores,
+            policy_table(course.study, params),
+            costs=costs or course.costs,
+            execution=course.execution,
+            periods_per_year=course.periods_per_year,
+        )
+
+    def measure(self, fit: CohortFit, result: BacktestResult) -> pl.DataFrame:
+        """Financial and ML metrics, training loss and objective of every configuration."""
+        course = self.course
+        start, stop = course.plan.out_of_sample
+        financial = financial_metrics(
+            result.equity,
+            initial=course.execution.initial_cash,
+            periods_per_year=course.periods_per_year,
+        )
+        # A label whose window runs into the holdout would tell of it.
+        known = course.labels.end[start:stop] < course.plan.holdout[0]
+        labels = np.where(known, course.labels.values[start:stop], np.float32(np.nan))
+        learning = ml_metrics(fit.scores, labels, course.study.label.kind)
+        lanes = range(result.equity.shape[1])
+        failed = np.array([lane in fit.failures for lane in lanes])
+        objective = financial[course.study.study.objective]
+        # Cash has no Sharpe ratio; to the search it is worth nothing, neither good nor bad.
+        objective = np.where(result.fills == 0, 0.0, objective)
+        columns: dict[str, object] = {
+            "state": ["failed" if flag else "complete" for flag in failed],
+            "reason": [fit.failures.get(lane, "") for lane in lanes],
+            "objective": objective,
+            **financial,
+            **learning,
+            "train_loss": fit.loss.mean(axis=1, dtype=np.float64),
+            "turnover": result.turnover,
+            "costs": result.costs,
+            "financing": result.financing,
+            "exposure": result.exposure,
+            "fills": result.fills,
+            "dropped": result.dropped,
+            "liquidated": result.liquidated,
+        }
+        table = pl.DataFrame(columns)
+        measured = [name for name in columns if name not in {"state", "reason", "liquidated"}]
+        hollow = pl.col("state") == "failed"
+        return table.with_columns(
+            pl.when(hollow).then(None).otherwise(pl.col(name).fill_nan(None)).alias(name)
+            if table.schema[name].is_float()
+            else pl.when(hollow).then(None).otherwise(pl.col(name)).alias(name)
+            for name in measured
+        )
+
+
+def buy_and_hold(course: Course, start: int, stop: int) -> BacktestResult:
+    """Equal weights in every listed instrument over bars `start` to `stop` - 1, after costs."""
+    bars = window(course.panel, start, stop)
+    listed = bars.listed
+    count = listed.sum(axis=1, keepdims=True)
+    exposures = np.where(listed, 1.0 / np.maximum(count, 1), np.nan)
+    return run_exposures(
+        bars,
+        np.ascontiguousarray(exposures[:, :, None]),
+        band=0.05,
+        costs=course.costs,
+        execution=course.execution,
+        periods_per_year=course.periods_per_year,
+    )

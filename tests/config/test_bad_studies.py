@@ -1,0 +1,116 @@
+"""Every wrong study file stops with an error that names the place, the value and the rule."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from windtunnel.config import load_study_file, parse_study
+from windtunnel.errors import SearchSpaceError, StudyFileError, WindtunnelError
+
+GOOD: dict[str, Any] = {
+    "study": {"name": "tried"},
+    "data": {"source": "bars.parquet"},
+    "search": {"training.dropout": {"low": 0.0, "high": 0.5}},
+}
+DIMENSION = {"low": 0.0, "high": 0.5}
+
+# place in the study, value put there, words that the error must hold
+WRONG: list[tuple[str, Any, list[str]]] = [
+    ("study.nam", "x", ["study.nam", "unknown field"]),
+    ("studdy", {}, ["studdy", "unknown field"]),
+    ("study.name", "Two Words", ["study.name", "'Two Words'"]),
+    ("study.name", "../../etc", ["study.name", "'../../etc'"]),
+    ("study.trials", 0, ["study.trials", "greater than or equal to 1", "0"]),
+    ("study.trials", "many", ["study.trials", "integer", "'many'"]),
+    ("study.trials", 2.5, ["study.trials", "2.5"]),
+    ("study.cohort", -4, ["study.cohort", "-4"]),
+    ("study.seed", -1, ["study.seed", "-1"]),
+    ("study.objective", "profit", ["study.objective", "'sharpe'", "'profit'"]),
+    ("data.source", None, ["data.source", "string"]),
+    ("data.columns", {"clse": "c"}, ["data.columns", "'clse'"]),
+    ("data.periods_per_year", 0, ["data.periods_per_year", "greater than 0"]),
+    ("data.max_missing", 1.0, ["data.max_missing", "less than 1"]),
+    ("features.use", [], ["features.use", "at least 1"]),
+    ("features.use", ["return_1", "return_1"], ["return_1", "twice"]),
+    ("label.kind", "magic", ["label.kind", "'direction'", "'magic'"]),
+    ("label.horizon", 0, ["label.horizon", "greater than or equal to 1"]),
+    ("validation.scheme", "shuffled", ["validation.scheme", "'anchored'", "'shuffled'"]),
+    ("validation.folds", 0, ["validation.folds"]),
+    ("validation.embargo_bars", -1, ["validation.embargo_bars", "-1"]),
+    ("validation.holdout_bars", 3, ["validation.holdout_bars", "20"]),
+    ("model.hidden", [32, 0], ["model.hidden.1", "0"]),
+    ("training.learning_rate", 0, ["training.learning_rate", "greater than 0"]),
+    ("training.dropout", 1.0, ["training.dropout", "less than 1"]),
+    ("training.steps", True, ["training.steps", "True"]),
+    ("policy.leverage", 0, ["policy.leverage", "greater than 0"]),
+    ("policy.direction", "sideways", ["policy.direction", "'sideways'"]),
+    ("costs.fee_bps", -1, ["costs.fee_bps", "-1"]),
+    ("costs.fee_bps", float("nan"), ["costs.fee_bps", "finite"]),
+    ("execution.fill", "last_year", ["execution.fill", "'last_year'"]),
+    ("execution.initial_cash", float("inf"), ["execution.initial_cash", "finite"]),
+    ("search", {}, ["search", "empty"]),
+    ("search", {"model.hidden": DIMENSION}, ["search.model.hidden", "cannot be searched"]),
+    ("search", {"learning_rate": DIMENSION}, ["search.learning_rate", "training.learning_rate"]),
+    ("search", {"training.dropout": {"low": 0.5, "high": 0.1}}, ["training.dropout", "below"]),
+    ("search", {"training.dropout": {"low": 0.0, "high": 2.0}}, ["training.dropout", "2"]),
+    (
+        "search",
+        {"training.learning_rate": {"low": 0.0, "high": 0.1, "log": True}},
+        ["training.learning_rate", "log needs low above zero"],
+    ),
+    ("search", {"training.dropout": {"choices": [0.1]}}, ["training.dropout", "at least 2"]),
+    ("search", {"training.dropout": {"low": 0.1}}, ["training.dropout", "high", "missing"]),
+    ("search", {"training.dropout": {**DIMENSION, "step": 1}}, ["training.dropout.step"]),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "words"), WRONG)
+def test_wrong_value_is_named(place: str, value: Any, words: list[str]) -> None:
+    raw = copy.deepcopy(GOOD)
+    *tables, field = place.split(".")
+    target = raw
+    for table in tables:
+        target = target.setdefault(table, {})
+    target[field] = value
+    with pytest.raises((StudyFileError, SearchSpaceError)) as caught:
+        parse_study(raw)
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.remedy
+    assert "function-after" not in str(caught.value)
+
+
+def test_good_study_is_taken() -> None:
+    assert parse_study(GOOD).study.name == "tried"
+
+
+def test_every_problem_is_told_at_once() -> None:
+    raw = copy.deepcopy(GOOD)
+    raw["study"]["trials"] = 0
+    raw["costs"] = {"fee_bps": -3}
+    with pytest.raises(StudyFileError, match=r"study\.trials.*costs\.fee_bps"):
+        parse_study(raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[study\nname = 1", "not valid TOML"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"", "study: required field is missing"),
+    ],
+)
+def test_unreadable_file(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(content)
+    with pytest.raises(WindtunnelError, match=words):
+        load_study_file(path)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match="does not exist"):
+        load_study_file(tmp_path / "absent.toml")

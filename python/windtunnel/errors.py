@@ -59,6 +59,12 @@ class SearchSpaceError(WindtunnelError):
     exit_code = 2
 
 
+class TuningError(WindtunnelError):
+    """A tuning strategy was told what it did not ask for, or resumed with another history."""
+
+    exit_code = 4
+
+
 class TrainingError(WindtunnelError):
     """Training could not produce a single usable trial."""
 
@@ -105,3 +111,9 @@ class MemoryBankError(WindtunnelError):
     """The memory bank does not agree with the records it was written from."""
 
     exit_code = 8
+
+
+class ReportError(WindtunnelError, ValueError):
+    """What a report was given does not fit together: a wrong length, column or trial."""
+
+    exit_code = 9

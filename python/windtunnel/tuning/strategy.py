@@ -1,0 +1,82 @@
+"""What a tuning strategy is: it is asked for a cohort of configurations and told the results.
+
+A strategy knows neither trainers nor validation; the facade carries numbers between them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OutcomeState: TypeAlias = Literal["complete", "failed", "pruned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A configuration to try.
+
+    Attributes
+    ----------
+    number : int
+        Position of the trial in its study, from 0; never reused.
+    params : dict of str to float
+        A value for every dimension of the search space, by dotted name.
+    """
+
+    number: int
+    params: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a suggestion.
+
+    Attributes
+    ----------
+    number, params
+        Those of the suggestion, unchanged.
+    value : float or None
+        The objective, larger is better; of a pruned trial, its last value before it was
+        stopped. Without a finite value a trial counts as failed, whatever `state` says.
+    state : {"complete", "failed", "pruned"}
+    attributes : dict
+        Further figures or texts to show beside the trial. A pruned trial may carry an
+        integer ``step``, the budget that it reached.
+    """
+
+    number: int
+    params: dict[str, float]
+    value: float | None
+    state: OutcomeState = "complete"
+    attributes: dict[str, float | int | str] = field(default_factory=dict)
+
+
+class Strategy(Protocol):
+    """Chooses configurations from the results of those tried before.
+
+    The same seed and the same history of told outcomes give the same suggestions, bit for
+    bit, whether the history was lived through or handed to the constructor.
+    """
+
+    def ask(self, n: int) -> list[Suggestion]:
+        """Suggest a cohort of `n` configurations with consecutive numbers."""
+        ...
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Take the outcomes of every suggestion of the cohort last asked for."""
+        ...
+
+
+def settle(outcome: Outcome) -> Outcome:
+    """Return `outcome` as it is recorded: failed and without a value unless it has a finite one.
+
+    A failed trial keeps no value, so that no strategy can mistake one for a result.
+    """
+    value = outcome.value
+    if outcome.state == "failed" or value is None or not math.isfinite(value):
+        return replace(outcome, value=None, state="failed")
+    return replace(outcome, value=float(value))

@@ -1,0 +1,33 @@
+"""What all tests share: Hypothesis profiles, JAX made strict, caches that leave no trace."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports JAX. An implicit mix of types is an error in tests: on the way to a
+# user it would be a silent change of precision.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+# Compiled programs go to a directory of this session: a stale entry of the user's cache can
+# neither help nor hurt a test. Child processes inherit it.
+_CACHE = Path(tempfile.mkdtemp(prefix="windtunnel-tests-"))
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = str(_CACHE)
+
+# `deadline=None`: the first example of a property often pays for a compilation.
+settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Top of the repository."""
+    return Path(__file__).parent.parent

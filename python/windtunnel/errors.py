@@ -77,6 +77,12 @@ class BacktestError(WindtunnelError, ValueError):
     exit_code = 4
 
 
+class CoreUnavailableError(WindtunnelError, ImportError):
+    """The compiled engine is not installed, or was built for another Python or processor."""
+
+    exit_code = 4
+
+
 class MetricError(WindtunnelError, ValueError):
     """A metric or statistic was asked of values on which it is not defined."""
 

@@ -97,7 +97,7 @@ class EventBus:
         for observer in self.observers:
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - an observer must never break what it observes
+            except Exception:
                 if id(observer) not in self._complained:
                     self._complained.add(id(observer))
                     log.exception("observer %r failed on %r", observer, event)

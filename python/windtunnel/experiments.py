@@ -15,17 +15,17 @@ from typing import Any
 import polars as pl
 
 from windtunnel import artifacts, conclusion, environment, events
-from windtunnel.config import StudyFile, load_study_file, parse_study
+from windtunnel.config import StudyFile, load_study_file, parse_study, study_digest
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
 from windtunnel.errors import DataError, RunError, TrainingError
-from windtunnel.ledger import Ledger
+from windtunnel.ledger import Ledger, LedgerCohort, LedgerTrial
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
+from windtunnel.span import Span
 from windtunnel.trainers import devices
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
-from windtunnel.tuning.strategy import Outcome
 from windtunnel.validation import Course, Pipeline, prepare
 
 
@@ -150,7 +150,6 @@ class Study:
         WindtunnelError
             Any of its subclasses: see `windtunnel.errors`.
         """
-
         section = self.file.data
         bars = (
             load.load_bars(section, self.base)
@@ -179,7 +178,6 @@ def resume(
     RunError
         No run is there, another process works on it, or the environment changed.
     """
-
     opened = Run.open(Path(run))
     study = opened.study()
     bars = load.load_bars(study.data, opened.path)
@@ -241,7 +239,6 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
     The cohort is committed before it is told: a crash between the two is mended when the
     next attempt rebuilds the strategy from what is committed.
     """
-
     study = course.study
     done = [table for table, _ in run.cohorts()]
     ledger = Ledger(run.path.parent / "ledger.jsonl")
@@ -254,7 +251,7 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
         journal=run.path / "optuna.journal",
         history=[_outcomes(table, study) for table in done],
     )
-    count = sum(len(table) for table in done)
+    already = count = sum(len(table) for table in done)
     bus.emit(events.StageStarted("tune", f"{study.study.trials} trials"))
     while count < study.study.trials:
         began = time.monotonic()
@@ -286,6 +283,7 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
             events.CohortFinished(
                 cohort=len(done) - 1,
                 trials_done=count,
+                trials_here=count - already,
                 trials_total=study.study.trials,
                 failed=sum((part["state"] == "failed").sum() for part in done),
                 best=float("nan") if best is None else float(best),  # type: ignore[arg-type]
@@ -300,3 +298,41 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
             "Narrow the search of learning_rate, or look at the bars",
         )
     run.write_table("trials.parquet", trials)
+
+
+def _outcomes(table: pl.DataFrame, study: StudyFile) -> list[Outcome]:
+    """What the strategy and the dashboards are told of a cohort."""
+    shown = ("sharpe", "total_return", "max_drawdown", "turnover", "fills", "train_loss")
+    return [
+        Outcome(
+            number=row["number"],
+            params={name: row[name] for name in study.search},
+            value=row["objective"],
+            state=row["state"],
+            attributes={name: row[name] for name in shown if row[name] is not None}
+            | ({"reason": row["reason"]} if row["reason"] else {}),
+        )
+        for row in table.iter_rows(named=True)
+    ]
+
+
+def _ledger_entry(run: Run, course: Course, index: int, table: pl.DataFrame) -> LedgerCohort:
+    study, panel = course.study, course.panel
+    first, stop = course.plan.out_of_sample
+    return LedgerCohort(
+        run_id=run.id,
+        study=study.study.name,
+        study_digest=study_digest(study),
+        data_fingerprint=panel.fingerprint,
+        span=Span.of(panel.symbols, panel.timestamps[first], panel.timestamps[stop - 1]),
+        cohort=index,
+        trials=tuple(
+            LedgerTrial(
+                number=row["number"],
+                params={name: row[name] for name in study.search},
+                state=row["state"],
+                sharpe=row["sharpe"],
+            )
+            for row in table.iter_rows(named=True)
+        ),
+    )

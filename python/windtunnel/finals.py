@@ -41,10 +41,12 @@ class Stress:
 
     `break_even_bps` is the one-way cost at which the total return over the validation
     slices falls to zero; NaN when it is below zero even without costs, infinite never:
-    the search ends at 1,000 basis points and then reports that bound.
+    the search ends at 1,000 basis points and then reports that bound. `learning` holds the
+    ML metrics of each fold.
     """
 
     rows: tuple[StressRow, ...]
+    learning: tuple[dict[str, float], ...]
     break_even_bps: float
     benchmark: BacktestResult
 
@@ -120,6 +122,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
     rows.append(row("one bar later", delayed, 1.0, 1))
     return Stress(
         tuple(rows),
+        tuple(_fold_learning(course, scores)),
         _break_even(pipeline, scores, params),
         buy_and_hold(course, *course.plan.out_of_sample),
     )
@@ -179,6 +182,18 @@ def _metrics(course: Course, result: BacktestResult) -> dict[str, float]:
         periods_per_year=course.periods_per_year,
     )
     return {name: float(value[0]) for name, value in metrics.items()}
+
+
+def _fold_learning(course: Course, scores: Float32Array) -> list[dict[str, float]]:
+    """ML metrics of a single configuration on each validation slice."""
+    first, _ = course.plan.out_of_sample
+    found = []
+    for fold in course.plan.folds:
+        start, stop = fold.validation
+        part = np.ascontiguousarray(scores[start - first : stop - first])
+        metrics = ml_metrics(part, course.known_labels(start, stop), course.labels.kind)
+        found.append({name: float(value[0]) for name, value in metrics.items()})
+    return found
 
 
 def _run(

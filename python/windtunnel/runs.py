@@ -9,7 +9,7 @@
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
       optuna.journal     the same trials for optuna-dashboard
       trials.parquet     all trials, once tuning is done
-      holdout.parquet    scores, exposures and equity of the final evaluation
+      holdout.parquet    the champion's scores and exposures on the holdout's bars
       report.html, bundle/
       result.json        figures and verdict
       manifest.json      SHA-256 of everything above; present when the run is complete

@@ -75,6 +75,14 @@ class Course:
         """Bars a year."""
         return self.study.data.periods_per_year
 
+    def known_labels(self, start: int, stop: int) -> Float32Array:
+        """Labels of bars `start` to `stop` - 1 before the holdout.
+
+        One whose window runs into the holdout would tell of it, and is NaN.
+        """
+        known = self.labels.end[start:stop] < self.plan.holdout[0]
+        return np.where(known, self.labels.values[start:stop], np.float32(np.nan))
+
 
 def prepare(study: StudyFile, panel: Panel) -> Course:
     """Compute features, labels and folds once, for all trials of the study.
@@ -216,16 +224,13 @@ class Pipeline:
     def measure(self, fit: CohortFit, result: BacktestResult) -> pl.DataFrame:
         """Financial and ML metrics, training loss and objective of every configuration."""
         course = self.course
-        start, stop = course.plan.out_of_sample
         financial = financial_metrics(
             result.equity,
             initial=course.execution.initial_cash,
             periods_per_year=course.periods_per_year,
         )
-        # A label whose window runs into the holdout would tell of it.
-        known = course.labels.end[start:stop] < course.plan.holdout[0]
-        labels = np.where(known, course.labels.values[start:stop], np.float32(np.nan))
-        learning = ml_metrics(fit.scores, labels, course.study.label.kind)
+        labels = course.known_labels(*course.plan.out_of_sample)
+        learning = ml_metrics(fit.scores, labels, course.labels.kind)
         lanes = range(result.equity.shape[1])
         failed = np.array([lane in fit.failures for lane in lanes])
         objective = financial[course.study.study.objective]

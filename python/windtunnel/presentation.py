@@ -1,0 +1,187 @@
+"""From findings to the values that the report shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel import environment
+from windtunnel.config import to_toml
+from windtunnel.config.study import FloatRange
+from windtunnel.metrics.financial import financial_metrics
+from windtunnel.reports import data as page
+from windtunnel.reports.html import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from windtunnel.conclusion import Findings
+
+Float64Array = npt.NDArray[np.float64]
+
+CAVEATS = (
+    "Fills are at the bar's own price whatever their size: the instruments are taken to be "
+    "liquid for the capital used.",
+    "The instruments are those given; if they were chosen because they did well, every figure "
+    "here flatters, buy and hold included.",
+)
+
+
+def write_report(found: Findings, path: Path) -> None:
+    """Write the HTML report of a study to `path`."""
+    write(report_data(found), path)
+
+
+def report_data(found: Findings) -> page.ReportData:
+    """Fill the page: nothing is computed here that the findings do not hold."""
+    course, study = found.course, found.course.study
+    start, stop = course.plan.out_of_sample
+    benchmark = found.stress.benchmark.equity[:, 0]
+    delayed = next(row for row in found.stress.rows if row.delay_bars)
+    return page.ReportData(
+        title=study.study.name,
+        run_id=found.run.id,
+        created=found.created,
+        verdict=page.Verdict(
+            headline=found.verdict.headline,
+            level=found.verdict.level,
+            sentences=found.verdict.sentences,
+        ),
+        initial_cash=study.execution.initial_cash,
+        timestamps=course.panel.timestamps[start:stop],
+        champion_equity=found.champion_equity,
+        buy_and_hold_equity=np.ascontiguousarray(benchmark),
+        cash_equity=np.full(stop - start, study.execution.initial_cash),
+        folds=tuple(_folds(found)),
+        trials=found.trials,
+        dimensions=tuple(
+            page.Dimension(name=name, log=isinstance(given, FloatRange) and given.log)
+            for name, given in study.search.items()
+        ),
+        objective=study.study.objective,
+        champion=found.champion.number,
+        champion_rule=(
+            f"The champion is trial {found.champion.number}: the mean objective of it and its "
+            f"{found.champion.neighbours - 1} nearest trials is the highest "
+            f"({found.champion.plateau:.3f}); a lone peak is more likely luck."
+        ),
+        champion_metrics=found.metrics,
+        buy_and_hold_metrics=found.benchmark_metrics,
+        statistics=found.luck.figures,
+        reasons=found.luck.reasons,
+        pbo_logits=found.luck.pbo_logits,
+        holdout=_holdout(found),
+        cost_rows=tuple(
+            page.CostRow(
+                multiple=row.cost_multiple,
+                sharpe=row.sharpe,
+                total_return=row.total_return,
+                max_drawdown=row.max_drawdown,
+            )
+            for row in found.stress.rows
+            if not row.delay_bars
+        ),
+        break_even_bps=found.stress.break_even_bps,
+        delayed=page.DelayedRow(
+            bars=delayed.delay_bars,
+            sharpe=delayed.sharpe,
+            total_return=delayed.total_return,
+            max_drawdown=delayed.max_drawdown,
+        ),
+        data_source=(
+            f"{course.panel.bars:,} bars of {course.panel.instruments} instruments, "
+            f"SHA-256 {course.panel.fingerprint[:16]}"
+        ),
+        instruments=tuple(
+            page.InstrumentRow(
+                symbol=row["symbol"],
+                first=row["first"],
+                last=row["last"],
+                bars=row["bars"],
+                missing=row["missing"],
+            )
+            for row in found.quality.summary.iter_rows(named=True)
+        ),
+        warnings=found.quality.warnings,
+        configuration=to_toml(study),
+        commands=(
+            f"windtunnel run runs/{found.run.id}/study.toml --fresh",
+            f"windtunnel verify runs/{found.run.id}",
+        ),
+        versions=environment.versions(),
+        conventions=page.Conventions(
+            periods_per_year=study.data.periods_per_year,
+            fill=study.execution.fill.replace("_", " "),
+            costs=(
+                f"fee {study.costs.fee_bps:g} bps + half spread {study.costs.half_spread_bps:g} "
+                f"bps of the value traded; borrowing {study.costs.borrow_apr:.1%} and financing "
+                f"{study.costs.financing_apr:.1%} a year"
+            ),
+            benchmark="buy and hold: equal weights in the listed instruments, brought back when "
+            "5 % of equity away, same costs",
+        ),
+        caveats=CAVEATS,
+        optimistic_fill=study.execution.fill == "same_close",
+    )
+
+
+def _folds(found: Findings) -> list[page.FoldRow]:
+    """The champion on each validation slice, out of the one backtest over all of them."""
+    course = found.course
+    stamps = course.panel.timestamps
+    first = course.plan.out_of_sample[0]
+    rows = []
+    for fold, learning in zip(course.plan.folds, found.stress.learning, strict=True):
+        start, stop = fold.validation
+        own = _slice(found, found.champion_equity, start - first, stop - first)
+        held = _slice(found, found.stress.benchmark.equity[:, 0], start - first, stop - first)
+        rows.append(
+            page.FoldRow(
+                fold=fold.index,
+                start=as_datetime(stamps[start]),
+                end=as_datetime(stamps[stop - 1]),
+                train_rows=int(course.task.train[fold.index].sum()),
+                champion_return=own["total_return"],
+                champion_sharpe=own["sharpe"],
+                champion_drawdown=own["max_drawdown"],
+                buy_and_hold_return=held["total_return"],
+                ic=learning.get("ic"),
+                auc=learning.get("auc"),
+            )
+        )
+    return rows
+
+
+def _slice(found: Findings, equity: Float64Array, start: int, stop: int) -> dict[str, float]:
+    """Metrics of a part of an equity curve, from the equity at the close before it."""
+    initial = equity[start - 1] if start else found.course.execution.initial_cash
+    metrics = financial_metrics(
+        np.ascontiguousarray(equity[start:stop, None]),
+        initial=float(initial),
+        periods_per_year=found.course.periods_per_year,
+    )
+    return {name: float(values[0]) for name, values in metrics.items()}
+
+
+def _holdout(found: Findings) -> page.Holdout:
+    if found.holdout is None:
+        return page.Holdout(seal=found.seal, forced_looks=found.earlier_looks)
+    start, stop = found.course.plan.holdout
+    return page.Holdout(
+        seal=found.seal,
+        timestamps=found.course.panel.timestamps[start:stop],
+        champion_equity=found.holdout.champion.equity[:, 0],
+        buy_and_hold_equity=found.holdout.benchmark.equity[:, 0],
+        champion_metrics=found.holdout.metrics,
+        buy_and_hold_metrics=found.holdout.benchmark_metrics,
+        forced_looks=found.earlier_looks,
+    )
+
+
+def as_datetime(stamp: np.datetime64) -> datetime:
+    """A UTC timestamp of the panel as an aware datetime."""
+    naive: datetime = stamp.astype("datetime64[us]").item()
+    return naive.replace(tzinfo=UTC)

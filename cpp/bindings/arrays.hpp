@@ -1,0 +1,91 @@
+// NumPy arrays in and out: shapes are checked here again, so that no call, however wrong, makes
+// the core read beyond an array. Messages for people come from windtunnel.backtest.engine.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+
+#include "windtunnel/market.hpp"
+#include "windtunnel/results.hpp"
+#include "windtunnel/terms.hpp"
+
+namespace windtunnel::bindings {
+
+namespace py = pybind11;
+
+template <class Number>
+using Array = py::array_t<Number, py::array::c_style>;
+
+inline void require_shape(const py::array& array, const char* argument,
+                          std::initializer_list<py::ssize_t> shape) {
+    bool same = array.ndim() == static_cast<py::ssize_t>(shape.size());
+    py::ssize_t axis = 0;
+    std::string wanted;
+    for (const py::ssize_t length : shape) {
+        same = same && array.shape(axis) == length;
+        wanted += (axis++ > 0 ? ", " : "") + std::to_string(length);
+    }
+    if (!same) throw std::invalid_argument(std::string(argument) + ": must have shape (" + wanted + ")");
+}
+
+// (T, N) of the panel, after checking that its three arrays agree.
+inline PanelView view_panel(const Array<double>& open, const Array<double>& close,
+                            const Array<bool>& tradable) {
+    if (close.ndim() != 2 || close.size() == 0) {
+        throw std::invalid_argument("close: must have shape (T, N), neither of them zero");
+    }
+    require_shape(open, "open", {close.shape(0), close.shape(1)});
+    require_shape(tradable, "tradable", {close.shape(0), close.shape(1)});
+    return {open.data(), close.data(), reinterpret_cast<const std::uint8_t*>(tradable.data()),
+            static_cast<std::size_t>(close.shape(0)), static_cast<std::size_t>(close.shape(1))};
+}
+
+inline Fill parse_fill(const std::string& text) {
+    if (text == "next_open") return Fill::next_open;
+    if (text == "next_close") return Fill::next_close;
+    if (text == "same_close") return Fill::same_close;
+    throw std::invalid_argument("fill: must be next_open, next_close or same_close, got " + text);
+}
+
+// The arrays that a sweep fills, by the names of Results.
+class Output {
+  public:
+    Output(std::size_t bars, std::size_t configurations, bool want_equity)
+        : equity_({want_equity ? bars : std::size_t{0}, configurations}),
+          configurations_(configurations) {
+        results_.equity = want_equity ? equity_.mutable_data() : nullptr;
+        arrays_["equity"] = equity_;
+        results_.final_equity = add<double>("final_equity");
+        results_.turnover = add<double>("turnover");
+        results_.costs = add<double>("costs");
+        results_.financing = add<double>("financing");
+        results_.exposure = add<double>("exposure");
+        results_.peak_input = add<double>("peak_input");
+        results_.fills = add<std::int64_t>("fills");
+        results_.dropped = add<std::int64_t>("dropped");
+        results_.liquidated = add<std::int64_t>("liquidated");
+    }
+
+    const Results& results() const { return results_; }
+    const py::dict& arrays() const { return arrays_; }
+
+  private:
+    template <class Number>
+    Number* add(const char* name) {
+        py::array_t<Number> array(static_cast<py::ssize_t>(configurations_));
+        arrays_[name] = array;
+        return array.mutable_data();
+    }
+
+    py::array_t<double> equity_;
+    std::size_t configurations_;
+    py::dict arrays_;
+    Results results_;
+};
+
+}  // namespace windtunnel::bindings

@@ -1,0 +1,60 @@
+// What all configurations see alike: prices with gaps closed, and where orders can fill.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "windtunnel/terms.hpp"
+
+namespace windtunnel {
+
+// Bars of N instruments on T timestamps as the caller holds them: row-major (T, N) arrays, NaN
+// where an instrument has no bar. Prices are finite and positive wherever there is a bar.
+struct PanelView {
+    const double* open = nullptr;
+    const double* close = nullptr;
+    const std::uint8_t* tradable = nullptr;
+    std::size_t bars = 0;
+    std::size_t instruments = 0;
+};
+
+// The panel as the engine reads it, each array (T, N) row-major or (T,).
+class Market {
+  public:
+    Market(const PanelView& panel, Fill fill)
+        : bars(panel.bars),
+          instruments(panel.instruments),
+          fill_price(bars * instruments),
+          mark(bars * instruments),
+          listed(bars * instruments),
+          tradable(bars * instruments),
+          listed_count(bars, 0) {
+        // Before its first bar an instrument has no units, so that any finite mark will do.
+        std::vector<double> last(instruments, 1.0);
+        for (std::size_t t = 0; t < bars; ++t) {
+            for (std::size_t n = 0; n < instruments; ++n) {
+                const std::size_t at = t * instruments + n;
+                const bool here = !std::isnan(panel.close[at]);
+                const double at_open = here ? panel.open[at] : last[n];
+                if (here) last[n] = panel.close[at];
+                mark[at] = last[n];
+                fill_price[at] = fill == Fill::next_open ? at_open : last[n];
+                listed[at] = here ? 1 : 0;
+                tradable[at] = here && panel.tradable[at] != 0 ? 1 : 0;
+                listed_count[t] += here ? 1U : 0U;
+            }
+        }
+    }
+
+    std::size_t bars;
+    std::size_t instruments;
+    std::vector<double> fill_price;  // where listed the price of a fill, elsewhere the last close
+    std::vector<double> mark;        // last known close
+    std::vector<std::uint8_t> listed;
+    std::vector<std::uint8_t> tradable;
+    std::vector<std::uint32_t> listed_count;
+};
+
+}  // namespace windtunnel

@@ -1,0 +1,62 @@
+"""Types of the compiled engine; arrays are C-contiguous and never converted."""
+
+from typing import Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+class SweepArrays(TypedDict):
+    equity: npt.NDArray[np.float64]
+    final_equity: npt.NDArray[np.float64]
+    turnover: npt.NDArray[np.float64]
+    costs: npt.NDArray[np.float64]
+    financing: npt.NDArray[np.float64]
+    exposure: npt.NDArray[np.float64]
+    peak_input: npt.NDArray[np.float64]
+    fills: npt.NDArray[np.int64]
+    dropped: npt.NDArray[np.int64]
+    liquidated: npt.NDArray[np.int64]
+
+def instruction_set() -> str: ...
+def widest_instruction_set() -> str: ...
+def run_exposures(
+    open_price: npt.NDArray[np.float64],
+    close_price: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    exposures: npt.NDArray[np.float32] | npt.NDArray[np.float64],
+    band: npt.NDArray[np.float64],
+    *,
+    fee: float,
+    half_spread: float,
+    borrow_apr: float,
+    financing_apr: float,
+    periods_per_year: float,
+    initial_cash: float,
+    maintenance: float,
+    fill: Literal["next_open", "next_close", "same_close"],
+    threads: int,
+    want_equity: bool,
+) -> SweepArrays: ...
+def run_policy(
+    open_price: npt.NDArray[np.float64],
+    close_price: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float32],
+    column: npt.NDArray[np.int64],
+    enter_at: npt.NDArray[np.float64],
+    exit_at: npt.NDArray[np.float64],
+    leverage: npt.NDArray[np.float64],
+    band: npt.NDArray[np.float64],
+    *,
+    long_only: bool,
+    fee: float,
+    half_spread: float,
+    borrow_apr: float,
+    financing_apr: float,
+    periods_per_year: float,
+    initial_cash: float,
+    maintenance: float,
+    fill: Literal["next_open", "next_close", "same_close"],
+    threads: int,
+    want_equity: bool,
+) -> SweepArrays: ...

@@ -137,7 +137,7 @@ class HoldoutRegister:
             ]
             for place, record in enumerate(overlapping):
                 if record.run_id == run_id and record.span == span:
-                    return HoldoutLook(record, _others(overlapping[:place], run_id, span))
+                    return HoldoutLook(record, tuple(overlapping[:place]))
             before = tuple(overlapping)
             if before and not reason:
                 raise _sealed(span, before)
@@ -211,12 +211,6 @@ def _sealed(span: Span, before: tuple[LookRecord, ...]) -> HoldoutSealedError:
         "Hold out bars that no run has read, or give a reason to look again; the reason is "
         "recorded and shown in every later report",
     )
-
-
-def _others(
-    records: list[LookRecord], run_id: str, span: Span
-) -> tuple[LookRecord, ...]:
-    return tuple(each for each in records if (each.run_id, each.span) != (run_id, span))
 
 
 def _append(

@@ -66,7 +66,7 @@ class Span:
 
 
 def utc_text(moment: Moment) -> str:
-    """Write a moment as ISO 8601 in UTC to the microsecond, for example 2013-03-27T00:00:00.000000Z.
+    """Write a moment as ISO 8601 in UTC to the microsecond: 2013-03-27T00:00:00.000000Z.
 
     Raises
     ------

@@ -117,9 +117,7 @@ def walk_forward(bars: int, section: ValidationSection) -> Plan:
     )
 
 
-def train_rows(
-    fold: Fold, label_end: Int64Array, usable: BoolArray, embargo: int
-) -> BoolArray:
+def train_rows(fold: Fold, label_end: Int64Array, usable: BoolArray, embargo: int) -> BoolArray:
     """Rows that a fold may train on: purged and embargoed by the end of each label window.
 
     A row at bar t is trained on only if its label was fully known, with `embargo` whole

@@ -234,7 +234,7 @@ def _upper_bound(r: Float64Array, sign: float) -> float:
     for i in range(128):
         sample[i] = sign * r[i * r.size // 128]
     _select(sample, 0, 127, 13)
-    return sample[13]
+    return float(sample[13])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

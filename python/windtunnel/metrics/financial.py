@@ -173,6 +173,4 @@ def _curves(values: Float64Array, name: str) -> Float64Array:
 
 def _positive(name: str, value: float) -> None:
     if not (np.isfinite(value) and value > 0):
-        raise MetricError(
-            f"{name}: must be finite and above zero, got {value}", f"Give {name} > 0"
-        )
+        raise MetricError(f"{name}: must be finite and above zero, got {value}", f"Give {name} > 0")

@@ -31,7 +31,7 @@ def over_lanes(
         process may use, or NUMBA_NUM_THREADS).
     """
     tiles = -(-lanes // width)
-    workers = min(threads or int(numba.config.NUMBA_NUM_THREADS), tiles)
+    workers = min(threads or int(vars(numba.config)["NUMBA_NUM_THREADS"]), tiles)
     if workers <= 1:
         if lanes:
             kernel(0, lanes)

@@ -102,7 +102,7 @@ class PastTrials:
         same number, parameters and result: the same work done again, as when a colleague
         reproduces a run.
         """
-        kept = {}
+        kept: dict[tuple[object, ...], tuple[LedgerCohort, LedgerTrial]] = {}
         for cohort, trial in self.trials:
             key = (
                 cohort.study_digest,

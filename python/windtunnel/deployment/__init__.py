@@ -1,0 +1,1 @@
+"""Bundles, their replay certificate, and the registry that holds their versions."""

@@ -1,0 +1,222 @@
+"""Write a scoring function, its parameters and its evidence as a bundle.
+
+The exporter is handed a callable and knows neither the trainer nor the model's class;
+what it writes runs without either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import safetensors.numpy
+from jax import export
+
+from windtunnel import artifacts
+from windtunnel.data.panel import Float32Array
+from windtunnel.deployment.manifest import (
+    MANIFEST,
+    PARAMETERS,
+    PROGRAM,
+    REFERENCE,
+    REPLAY,
+    SEAL,
+    Label,
+    Manifest,
+    Policy,
+    seal,
+)
+from windtunnel.errors import BundleError
+
+Params: TypeAlias = Any  # a pytree: nested dicts, lists and tuples with arrays at the leaves
+Score: TypeAlias = Callable[[Params, jax.Array], jax.Array]
+
+_RECORDED = ("windtunnel", "jax", "jaxlib", "numpy", "numba", "polars")
+
+
+def export_bundle(
+    path: str | Path,
+    *,
+    score: Score,
+    params: Params,
+    name: str,
+    study_digest: str,
+    run: str,
+    trial: int,
+    fingerprint: str,
+    features: tuple[str, ...],
+    warmup: int,
+    label: Label,
+    symbols: tuple[str, ...],
+    policy: Policy,
+    fill: str,
+    periods_per_year: float,
+    periods: Mapping[str, tuple[str, str]],
+    metrics: Mapping[str, float],
+    verdict: str,
+    model: Mapping[str, Any],
+    reference: Float32Array,
+    replay: pl.DataFrame,
+) -> Path:
+    """Write a bundle to `path`, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Directory to make; must not exist.
+    score : callable
+        ``score(params, x)`` with `x` (b, F) float32 raw features, returning (b,) float32
+        scores; written in `jax.numpy`, the standardising of features included. Rows are
+        independent of one another. A row with a NaN feature gets a NaN score, whatever
+        `score` makes of it.
+    params : pytree of numpy arrays
+        Everything `score` needs, the scaler's mean and scale included.
+    reference : (rows, F) float32
+        A sample of the training rows, kept for comparing what the service sees with it.
+    replay : polars.DataFrame
+        From `windtunnel.deployment.replay_window.replay_frame`.
+    name, study_digest, ..., model
+        See `windtunnel.deployment.manifest.Manifest`. Non-finite metrics become None.
+
+    Returns
+    -------
+    pathlib.Path
+        The bundle's directory.
+
+    Raises
+    ------
+    BundleError
+        `path` exists, an array has another shape than the features say, or `score` cannot
+        be exported.
+    """
+    path = Path(path)
+    if reference.ndim != 2 or reference.shape[1] != len(features):
+        raise BundleError(
+            f"reference: must be (rows, features={len(features)}), got {reference.shape}",
+            "Give raw feature rows in the order of `features`",
+        )
+    leaves = flat_parameters(params)
+    program, platforms = _export(score, params, len(features))
+    contents = {
+        PROGRAM: program,
+        PARAMETERS: safetensors.numpy.save(leaves),
+        REFERENCE: _parquet(pl.DataFrame(np.float32(reference), schema=list(features))),
+        REPLAY: _parquet(replay),
+    }
+    manifest = Manifest(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        study_digest=study_digest,
+        run=run,
+        trial=trial,
+        fingerprint=fingerprint,
+        features=features,
+        warmup=warmup,
+        label=label,
+        symbols=symbols,
+        policy=policy,
+        fill=fill,
+        periods_per_year=periods_per_year,
+        periods=dict(periods),
+        metrics={
+            key: float(value) if math.isfinite(value) else None for key, value in metrics.items()
+        },
+        verdict=verdict,
+        model=dict(model),
+        platforms=platforms,
+        versions=_versions(),
+        files={key: hashlib.sha256(value).hexdigest() for key, value in contents.items()},
+    )
+    written = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True).encode()
+    try:
+        with artifacts.new_directory(path) as directory:
+            for key, value in contents.items():
+                (directory / key).write_bytes(value)
+            (directory / MANIFEST).write_bytes(written + b"\n")
+            (directory / SEAL).write_bytes(seal(written + b"\n"))
+    except FileExistsError:
+        raise BundleError(
+            f"bundle {str(path)!r} exists already; a bundle is never overwritten",
+            "Give another path",
+        ) from None
+    return path
+
+
+def flat_parameters(params: Params) -> dict[str, np.ndarray[Any, Any]]:
+    """The leaves of a parameter pytree by their path, for example ``layers/0/kernel``."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def _export(score: Score, params: Params, features: int) -> tuple[bytes, tuple[str, ...]]:
+    """Serialise ``fn(flat params, x)`` for any batch size, for CUDA too where it lowers."""
+    structure = jax.tree_util.tree_structure(params)
+    names = list(flat_parameters(params))
+
+    def by_name(flat: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        scores = score(jax.tree_util.tree_unflatten(structure, [flat[key] for key in names]), x)
+        if scores.shape != x.shape[:1] or scores.dtype != jnp.float32:
+            raise BundleError(
+                f"score: must return (b,) float32 for x (b, {features}), "
+                f"got {scores.shape} {scores.dtype}",
+                "Drop the last axis and keep float32",
+            )
+        return jnp.where(jnp.isnan(x).any(axis=1), jnp.float32(jnp.nan), scores)
+
+    (batch,) = export.symbolic_shape("b")
+    shapes = {
+        key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # type: ignore[no-untyped-call]
+        for key, leaf in flat_parameters(params).items()
+    }
+    x = jax.ShapeDtypeStruct((batch, features), jnp.float32)  # type: ignore[no-untyped-call]
+    exporter = jax.jit(by_name)
+    with _without_source_locations():
+        try:
+            exported = export.export(exporter, platforms=["cpu", "cuda"])(shapes, x)
+        except (NotImplementedError, RuntimeError):  # a primitive has no CUDA lowering
+            exported = export.export(exporter, platforms=["cpu"])(shapes, x)
+        return bytes(exported.serialize()), tuple(exported.platforms)
+
+
+@contextlib.contextmanager
+def _without_source_locations() -> Iterator[None]:
+    """Leave paths of this machine out of the program: equal exports give equal bytes."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)  # type: ignore[no-untyped-call]
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what shapes the numbers, and the processor family they ran on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in _RECORDED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # run from a source tree
+            found[package] = "source"
+    return found

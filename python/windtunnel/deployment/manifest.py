@@ -1,0 +1,176 @@
+"""What a bundle says about itself, and the digests that every other file is held to.
+
+A bundle is a directory of exactly the files named in `CONTENTS`, `MANIFEST` and `SEAL`.
+The manifest holds the SHA-256 of the contents; the seal, in the format of `sha256sum`,
+that of the manifest. Digests find damage and accident; they are no signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from windtunnel.errors import BundleError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"
+PROGRAM = "model.stablehlo"
+PARAMETERS = "params.safetensors"
+REFERENCE = "reference.parquet"
+REPLAY = "replay.parquet"
+CONTENTS = (PROGRAM, PARAMETERS, REFERENCE, REPLAY)
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+_COPY_AGAIN = "Copy the bundle again from its source, or export it again"
+
+
+class _Part(BaseModel):
+    """Base of all tables: frozen; fields of a later minor form are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Label(_Part):
+    """What the scores predict: `kind` as in the study file, `horizon` in bars."""
+
+    kind: Literal["direction", "forward_return"]
+    horizon: int = Field(ge=1)
+
+
+class Policy(_Part):
+    """How a score becomes an exposure; fields as in the study file's `[policy]`."""
+
+    enter: float = Field(ge=0)
+    exit: float = Field(ge=0)
+    leverage: float = Field(gt=0)
+    long_only: bool
+    band: float = Field(ge=0)
+
+
+class Manifest(_Part):
+    """The manifest of a bundle.
+
+    `features` are in the order of the model's input columns. `warmup` is the number of
+    bars before the first one on which every feature is defined. `periods` are ranges of
+    UTC timestamps, first and last bar included. `metrics` are plain figures, None where
+    undefined. `model` is the specification from which the program can be exported again,
+    since the compiled form is promised for months and the parameters for good.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field(pattern=NAME_PATTERN)
+    created: str
+    study_digest: str
+    run: str
+    trial: int = Field(ge=0)
+    fingerprint: str
+    features: tuple[str, ...] = Field(min_length=1)
+    warmup: int = Field(ge=0)
+    label: Label
+    symbols: tuple[str, ...] = Field(min_length=1)
+    policy: Policy
+    fill: str
+    periods_per_year: float = Field(gt=0)
+    periods: dict[str, tuple[str, str]]
+    metrics: dict[str, float | None]
+    verdict: str
+    model: dict[str, Any]
+    platforms: tuple[str, ...]
+    versions: dict[str, str]
+    files: dict[str, str]
+
+
+def seal(manifest: bytes) -> bytes:
+    """The seal of a manifest, readable by ``sha256sum -c``."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def read_verified(path: str | Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Read a bundle whole and check every digest before anything is parsed or trusted.
+
+    Returns
+    -------
+    manifest : Manifest
+    contents : dict of bytes
+        The very bytes that were checked, by name in `CONTENTS`.
+
+    Raises
+    ------
+    BundleError
+        A file is missing, is not part of a bundle, or differs from its digest; or the
+        manifest is of another schema.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise BundleError(
+            f"bundle {str(path)!r} is not a directory", "Give the directory of a bundle"
+        )
+    expected = {*CONTENTS, MANIFEST, SEAL}
+    found = {entry.name for entry in path.iterdir()}
+    for name in sorted(expected - found):
+        raise BundleError(f"bundle {str(path)!r}: {name} is missing", _COPY_AGAIN)
+    for name in sorted(found - expected):
+        raise BundleError(
+            f"bundle {str(path)!r}: {name} is not part of a bundle", "Remove it; nothing reads it"
+        )
+    raw = _read(path, MANIFEST)
+    if _read(path, SEAL) != seal(raw):
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST} differs from its digest in {SEAL}", _COPY_AGAIN
+        )
+    manifest = _parse(path, raw)
+    contents = {}
+    for name in CONTENTS:
+        contents[name] = _read(path, name)
+        found_digest = hashlib.sha256(contents[name]).hexdigest()
+        if found_digest != manifest.files[name]:
+            raise BundleError(
+                f"bundle {str(path)!r}: {name} ({len(contents[name])} bytes) has SHA-256 "
+                f"{found_digest[:12]}..., the manifest says {manifest.files[name][:12]}...",
+                _COPY_AGAIN,
+            )
+    return manifest, contents
+
+
+def manifest_digest(path: str | Path) -> str:
+    """SHA-256 of a bundle's manifest, which stands for the bundle as a whole."""
+    return hashlib.sha256(_read(Path(path), MANIFEST)).hexdigest()
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"bundle {str(path)!r}: {name} cannot be read: {error.strerror}", _COPY_AGAIN
+        ) from None
+
+
+def _parse(path: Path, raw: bytes) -> Manifest:
+    """The manifest, once its digest holds: what is wrong now is another version's doing."""
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or MANIFEST
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST}: {place}: {first['msg']}",
+            "Export it again with this version of Windtunnel",
+        ) from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise BundleError(
+            f"bundle {str(path)!r}: schema version is {manifest.schema_version}, this version "
+            f"of Windtunnel reads {SCHEMA_VERSION}",
+            "Install the version that wrote it, or export it again",
+        )
+    if set(manifest.files) != set(CONTENTS):
+        raise BundleError(
+            f"bundle {str(path)!r}: {MANIFEST} lists {sorted(manifest.files)}, must list "
+            f"{sorted(CONTENTS)}",
+            "Export it again with this version of Windtunnel",
+        )
+    return manifest

@@ -1,0 +1,193 @@
+"""Replay a bundle on its own bars, to show that what is served equals what was studied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.backtest.policy import target_exposures
+from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
+from windtunnel.deployment.bundle import Bundle
+from windtunnel.deployment.manifest import Policy
+from windtunnel.features.compute import compute
+
+SCORE_TOLERANCE = 1e-5
+_EXPOSURE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class ReplayCertificate:
+    """Outcome of replaying a bundle.
+
+    Attributes
+    ----------
+    ok : bool
+        Every score within `score_tolerance`, every exposure equal or excused.
+    sentence : str
+        The outcome in words.
+    bars, instruments, scores, exposures : int
+        Sizes of the window, and how many defined values were compared.
+    score_tolerance : float
+        Largest absolute difference of scores that passes: features and model are float32
+        and their rounding depends on how many bars and rows are computed at once.
+    largest_score_difference : float
+        Over scores defined on both sides; 0 when there is none.
+    score_mismatches : int
+        Scores beyond the tolerance, or defined on one side alone.
+    exposure_mismatches : int
+        Exposures that differ without excuse.
+    near_threshold : int
+        Exposures that differ because a score lies within the tolerance of a threshold of
+        the policy, counted until both sides agree again.
+    """
+
+    ok: bool
+    sentence: str
+    bars: int
+    instruments: int
+    scores: int
+    exposures: int
+    score_tolerance: float
+    largest_score_difference: float
+    score_mismatches: int
+    exposure_mismatches: int
+    near_threshold: int
+
+
+def replay(bundle: Bundle) -> ReplayCertificate:
+    """Recompute features, scores and exposures of the bundle's replay sample and compare.
+
+    Features come from the sample's bars through the study's kernels, scores from the
+    exported program, exposures from the policy, flat at the window's first bar.
+    """
+    window = bundle.replay_window()
+    panel = window.panel
+    scores = score_panel(bundle, panel, window.first)
+    policy = bundle.manifest.policy
+    exposures, _ = policy_exposures(policy, scores, panel.listed[window.first :], None)
+    return certify(scores, exposures, window.scores, window.exposures, policy=policy)
+
+
+def score_panel(bundle: Bundle, panel: Panel, first: int) -> Float32Array:
+    """Scores of the bars of `panel` from index `first` on.
+
+    Bars more than the warm-up before `first` are not looked at: a feature's value depends,
+    bit for bit, on the bars of its window alone.
+
+    Returns
+    -------
+    (T - first, N) float32
+        NaN where a feature is undefined: warm-up, a window with a missing bar, or no bar.
+    """
+    start = max(0, first - bundle.manifest.warmup)
+    features = compute(bars_from(panel, start), bundle.manifest.features).values[first - start :]
+    bars, instruments, width = features.shape
+    rows = features.reshape(-1, width)
+    defined = ~np.isnan(rows).any(axis=1) & panel.listed[first:].ravel()
+    scores = np.full(bars * instruments, np.nan, np.float32)
+    scores[defined] = bundle.score(rows[defined])
+    return scores.reshape(bars, instruments)
+
+
+def policy_exposures(
+    policy: Policy, scores: Float32Array, listed: BoolArray, state: npt.NDArray[np.int8] | None
+) -> tuple[Float64Array, npt.NDArray[np.int8]]:
+    """`target_exposures` of the policy that a manifest fixes."""
+    return target_exposures(
+        scores,
+        listed,
+        enter=policy.enter,
+        exit=policy.exit,
+        leverage=policy.leverage,
+        long_only=policy.long_only,
+        state=state,
+    )
+
+
+def bars_from(panel: Panel, start: int) -> Panel:
+    """`panel` without its first `start` bars."""
+    if start == 0:
+        return panel
+    arrays = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
+    return replace(panel, **{name: getattr(panel, name)[start:] for name in arrays})
+
+
+def certify(
+    scores: Float32Array,
+    exposures: Float64Array,
+    expected_scores: Float32Array,
+    expected_exposures: Float64Array,
+    *,
+    policy: Policy,
+    tolerance: float = SCORE_TOLERANCE,
+) -> ReplayCertificate:
+    """Compare what was recomputed with what was expected; arrays are (T, N)."""
+    defined = ~np.isnan(expected_scores)
+    one_sided = np.isnan(scores) != np.isnan(expected_scores)
+    both = defined & ~np.isnan(scores)
+    difference = np.abs(scores.astype(np.float64) - expected_scores)[both]
+    largest = float(difference.max(initial=0.0))
+    bad_scores = int(one_sided.sum()) + int((difference > tolerance).sum())
+
+    unequal = np.isnan(exposures) != np.isnan(expected_exposures)
+    with np.errstate(invalid="ignore"):
+        unequal |= np.abs(exposures - expected_exposures) > _EXPOSURE_TOLERANCE
+    near = _excused(unequal, _near_threshold(expected_scores, policy, tolerance))
+    excused = int(near.sum())
+    bad_exposures = int(unequal.sum()) - excused
+    ok = bad_scores == 0 and bad_exposures == 0 and bool(defined.any())
+
+    bars, instruments = scores.shape
+    counted = int(defined.sum())
+    compared = int((~np.isnan(expected_exposures)).sum())
+    if not defined.any():
+        sentence = "The replay sample holds no defined score, so nothing was shown."
+    elif ok:
+        sentence = (
+            f"{counted} scores on {bars} bars replay within {tolerance:g} "
+            f"(largest difference {largest:.1e}) and {compared} exposures are equal"
+            + (f", {excused} of them excused at a threshold." if excused else ".")
+        )
+    else:
+        sentence = (
+            f"{bad_scores} of {counted} scores differ by more than {tolerance:g} or are defined "
+            f"on one side alone (largest difference {largest:.1e}); {bad_exposures} of "
+            f"{compared} exposures differ without excuse."
+        )
+    return ReplayCertificate(
+        ok=ok,
+        sentence=sentence,
+        bars=bars,
+        instruments=instruments,
+        scores=counted,
+        exposures=compared,
+        score_tolerance=tolerance,
+        largest_score_difference=largest,
+        score_mismatches=bad_scores,
+        exposure_mismatches=bad_exposures,
+        near_threshold=excused,
+    )
+
+
+def _near_threshold(scores: Float32Array, policy: Policy, tolerance: float) -> BoolArray:
+    """Where a difference within the tolerance may decide otherwise: at 0, exit or enter."""
+    size = np.abs(scores.astype(np.float64))
+    leave = min(policy.exit, policy.enter)
+    near: BoolArray = (
+        (size <= tolerance)
+        | (np.abs(size - policy.enter) <= tolerance)
+        | (np.abs(size - leave) <= tolerance)
+    )
+    return near
+
+
+def _excused(unequal: BoolArray, near: BoolArray) -> BoolArray:
+    """Differences that began at a near bar; the signal is state, so they last for a while."""
+    excused = np.zeros_like(unequal)
+    running = np.zeros(unequal.shape[1], bool)
+    for t in range(len(unequal)):
+        running = unequal[t] & (running | near[t])
+        excused[t] = running
+    return excused

@@ -1,0 +1,1 @@
+"""Observers of events; what they do never disturbs what they watch."""

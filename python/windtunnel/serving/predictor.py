@@ -1,0 +1,109 @@
+"""From bars to decisions, with the bundle's program and the study's own kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.data.panel import Float32Array, Float64Array, Panel
+from windtunnel.deployment.bundle import Bundle
+from windtunnel.deployment.replay import policy_exposures, score_panel
+
+# Handing work to a thread costs more than a small model's whole answer. Takes effect when
+# set before jax runs anything, which is why it stands at import.
+jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the model would do on D bars of N instruments.
+
+    Attributes
+    ----------
+    timestamps : (D,) datetime64[us]
+    symbols : tuple of N str
+    scores : (D, N) float32
+        NaN where the model has no opinion.
+    exposures : (D, N) float64
+        Signed fraction of equity to hold from the next fill on; NaN where the instrument
+        has no bar, so that nothing is decided.
+    state : dict
+        The policy's signal a symbol after the last bar, to be given with the next request.
+    warnings : tuple of str
+    """
+
+    timestamps: npt.NDArray[np.datetime64]
+    symbols: tuple[str, ...]
+    scores: Float32Array
+    exposures: Float64Array
+    state: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A bundle in service under its version number."""
+
+    bundle: Bundle
+    version: int
+
+    def decide(self, panel: Panel, first: int, state: Mapping[str, int]) -> Decisions:
+        """Scores and exposures of the bars from index `first` of `panel` on.
+
+        Parameters
+        ----------
+        panel : Panel
+            Bars with at least the features' warm-up before `first`.
+        first : int
+        state : mapping
+            Signal (-1, 0 or 1) a symbol before `first`; absent means flat.
+        """
+        before = np.array([state.get(symbol, 0) for symbol in panel.symbols], np.int8)
+        scores = score_panel(self.bundle, panel, first)
+        exposures, after = policy_exposures(
+            self.bundle.manifest.policy, scores, panel.listed[first:], before
+        )
+        signals = dict(zip(panel.symbols, after.tolist(), strict=True))
+        return Decisions(
+            timestamps=panel.timestamps[first:],
+            symbols=panel.symbols,
+            scores=scores,
+            exposures=exposures,
+            state={**state, **signals},
+            warnings=(*self._absent(panel), *_undefined(panel, first, scores)),
+        )
+
+    def warm(self) -> None:
+        """Compile all that a request can need: kernels, policy, every batch bucket."""
+        self.bundle.warm()
+        window = self.bundle.replay_window()
+        self.decide(window.panel, window.first, {})
+
+    def _absent(self, panel: Panel) -> list[str]:
+        """A lacking instrument changes ranks and the share of leverage of the others."""
+        symbols = self.bundle.manifest.symbols
+        absent = [symbol for symbol in symbols if symbol not in panel.symbols]
+        if not absent:
+            return []
+        return [
+            f"bars hold {len(panel.symbols)} of the model's {len(symbols)} instruments; without "
+            f"{', '.join(absent)} cross-sectional features and the share of leverage each "
+            "instrument gets differ from the study's"
+        ]
+
+
+def _undefined(panel: Panel, first: int, scores: Float32Array) -> list[str]:
+    """Name the instruments that have bars but no score on some of them."""
+    lacking = np.isnan(scores) & panel.listed[first:]
+    return [
+        f"{symbol}: no score on {count} of {listed} bars, its features are undefined there; "
+        "the signal before is kept"
+        for symbol, count, listed in zip(
+            panel.symbols, lacking.sum(axis=0), panel.listed[first:].sum(axis=0), strict=True
+        )
+        if count
+    ]

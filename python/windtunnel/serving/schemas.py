@@ -1,0 +1,180 @@
+"""What a request and an answer look like, for the OpenAPI document.
+
+The hot path checks by hand (`bars`, `answer`), which names the field and the remedy and is
+many times faster on columns; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.json_schema import models_json_schema
+
+PREDICT = "/v1/predict"
+
+Timestamp = Annotated[str, StringConstraints(min_length=10)]
+Price = Annotated[float, Field(gt=0)]
+Volume = Annotated[float, Field(ge=0)]
+Signal = Literal[-1, 0, 1]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Bar(_Request):
+    """One bar; low <= open, close <= high. `timestamp` is ISO 8601 with a zone."""
+
+    timestamp: Timestamp
+    symbol: str
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Volume
+
+
+class BarColumns(_Request):
+    """The same bars as columns of equal length, smaller and faster for many of them."""
+
+    timestamp: list[Timestamp] = Field(min_length=1)
+    symbol: list[str] = Field(min_length=1)
+    open: list[Price] = Field(min_length=1)
+    high: list[Price] = Field(min_length=1)
+    low: list[Price] = Field(min_length=1)
+    close: list[Price] = Field(min_length=1)
+    volume: list[Volume] = Field(min_length=1)
+
+
+class BarsRequest(_Request):
+    """Ask for decisions from bars."""
+
+    bars: Annotated[list[Bar], Field(min_length=1)] | BarColumns = Field(
+        description="Bars of any of the model's instruments, each instrument's oldest first, "
+        "with the features' warm-up before the first decision."
+    )
+    since: Timestamp | None = Field(
+        default=None,
+        description="First bar to decide on; the policy is in `state` there. Default: the last "
+        "bar alone.",
+    )
+    state: dict[str, Signal] | None = Field(
+        default=None,
+        description="The policy's signal a symbol before the first decision: the `state` of the "
+        "previous answer. Default: flat.",
+    )
+
+
+class FeaturesRequest(_Request):
+    """Ask for scores from features computed elsewhere."""
+
+    features: list[list[float]] = Field(
+        min_length=1, description="Rows of raw features in the order of the model."
+    )
+
+
+class Decision(BaseModel):
+    """What to hold from the next fill on, as a signed fraction of equity.
+
+    `score` is null where the model has no opinion; `exposure` is null where the instrument
+    has no bar, so that nothing is decided.
+    """
+
+    timestamp: str
+    symbol: str
+    score: float | None
+    exposure: float | None
+
+
+class _Answer(BaseModel):
+    model: str
+    version: int
+    trial: int
+    warnings: list[str]
+
+
+class DecisionsAnswer(_Answer):
+    """Decisions, oldest first, and the state to give with the next request."""
+
+    decisions: list[Decision]
+    state: dict[str, int]
+
+
+class ScoresAnswer(_Answer):
+    """One score a row of features."""
+
+    scores: list[float | None]
+
+
+class Problem(BaseModel):
+    """Why a request was not answered: the place, what was found there, what to do."""
+
+    field: str | None
+    value: str | float | bool | None
+    problem: str
+    remedy: str
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """The version that serves, loaded, replayed and warm."""
+
+    status: str
+    model: str
+    version: int
+
+
+class ModelVersion(BaseModel):
+    """A registered version, who registered it, why, and how its replay went."""
+
+    name: str
+    version: int
+    digest: str
+    registered: str
+    who: str
+    note: str
+    certificate: str
+
+
+class Model(BaseModel):
+    """A model's versions, where its aliases point, and the version that serves here."""
+
+    name: str
+    versions: list[ModelVersion]
+    aliases: dict[str, int]
+    serving: int | None
+
+
+class Models(BaseModel):
+    """All models of the registry."""
+
+    models: list[Model]
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the request body that the route reads by itself."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        template = "#/components/schemas/{model}"
+        models = [(BarsRequest, "validation"), (FeaturesRequest, "validation")]
+        names, definitions = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]
+        document["components"]["schemas"].update(definitions["$defs"])
+        document["paths"][PREDICT]["post"]["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": {"anyOf": list(names.values())}}},
+        }
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -197,7 +197,7 @@ def _export(score: Score, params: Params, features: int) -> tuple[bytes, tuple[s
 @contextlib.contextmanager
 def _without_source_locations() -> Iterator[None]:
     """Leave paths of this machine out of the program: equal exports give equal bytes."""
-    before = jax.config.jax_traceback_in_locations_limit
+    before = jax.config.jax_traceback_in_locations_limit  # type: ignore[attr-defined]
     jax.config.update("jax_traceback_in_locations_limit", 0)  # type: ignore[no-untyped-call]
     try:
         yield

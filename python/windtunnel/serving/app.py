@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
@@ -20,10 +21,10 @@ from windtunnel import __version__
 from windtunnel.deployment.registry import Registry, as_record
 from windtunnel.events import EventBus, PredictionServed
 from windtunnel.monitoring.prometheus import CONTENT_TYPE, PrometheusObserver
-from windtunnel.serving import schemas
+from windtunnel.serving import schemas, signals
 from windtunnel.serving.answer import answer
 from windtunnel.serving.refusal import Refusal
-from windtunnel.serving.service import Service
+from windtunnel.serving.service import Service, sole_name
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def create_app(
     name : str, optional
         Model to serve; may be left out when the registry holds one.
     alias : str
-        Alias of the version to serve.
+        Alias of the version to serve, or its number.
     bus : EventBus, optional
         Where `PredictionServed` and `PredictionRefused` go; metrics subscribe to it.
     max_body_bytes : int
@@ -138,6 +139,52 @@ def create_app(
         return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
     return app
+
+
+def serve(
+    registry: str | Path,
+    name: str | None = None,
+    alias: str = "champion",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    drain_seconds: int = 30,
+    access_log: bool = False,
+    log_level: str = "info",
+) -> None:
+    """Serve the version behind an alias over HTTP; returns after SIGTERM or SIGINT.
+
+    On a signal the port closes at once and requests under way are answered to their end,
+    for at most `drain_seconds`.
+
+    Parameters
+    ----------
+    registry, name, alias, max_body_bytes
+        See `create_app`.
+    host, port
+        Where to listen; port 0 takes a free one.
+    access_log : bool
+        A line a request; costs about as much as a prediction.
+
+    Raises
+    ------
+    RegistryError, BundleError
+        There is nothing to serve: found before the port opens.
+    """
+    store = Registry(registry)
+    store.resolve(sole_name(store, name), alias)
+    config = uvicorn.Config(
+        create_app(registry, name, alias, max_body_bytes=max_body_bytes),
+        host=host,
+        port=port,
+        access_log=access_log,
+        log_level=log_level,
+        server_header=False,
+        timeout_graceful_shutdown=drain_seconds,
+    )
+    with signals.end_quietly():
+        uvicorn.Server(config).run()
 
 
 def _answer_errors(app: FastAPI, service: Service, max_body_bytes: int) -> None:

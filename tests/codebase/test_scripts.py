@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,7 +113,6 @@ def test_release_notes_are_the_section_of_the_tag(capsys: Any) -> None:
 
 
 def test_release_notes_of_the_declared_version_exist(capsys: Any) -> None:
-    import windtunnel
-
-    assert load("release_notes").main([f"v{windtunnel.__version__}"]) == 0
+    pyproject = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert load("release_notes").main([f"v{pyproject['project']['version']}"]) == 0
     assert "### Added" in capsys.readouterr().out

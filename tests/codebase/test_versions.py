@@ -18,16 +18,13 @@ def declared(root: Path) -> str:
     return str(tomllib.loads(text)["project"]["version"])
 
 
-def test_package_has_the_declared_version(declared: str) -> None:
-    assert windtunnel.__version__ == declared
-
-
-def test_installed_metadata_has_the_declared_version(declared: str) -> None:
+def test_installed_package_has_the_declared_version(declared: str) -> None:
     try:
         installed = metadata.version("windtunnel")
     except metadata.PackageNotFoundError:
         pytest.skip("runs from the sources; nothing is installed")
     assert installed == declared
+    assert windtunnel.__version__ == declared
 
 
 def test_newest_changelog_section_is_the_declared_version(root: Path, declared: str) -> None:

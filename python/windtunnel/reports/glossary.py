@@ -1,0 +1,136 @@
+"""Names, units and one plain sentence of meaning for every metric and statistic shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from windtunnel.reports.formats import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How a key is shown."""
+
+    label: str
+    unit: Unit
+    unit_text: str
+    meaning: str = ""
+
+
+METRICS: dict[str, Term] = {
+    "total_return": Term("Total return", "percent", "% of initial cash"),
+    "cagr": Term("Growth a year (CAGR)", "percent", "% a year"),
+    "volatility": Term("Volatility", "percent", "% a year"),
+    "sharpe": Term("Sharpe ratio", "ratio", "a year"),
+    "sortino": Term("Sortino ratio", "ratio", "a year"),
+    "calmar": Term("Calmar ratio", "ratio", "CAGR / max drawdown"),
+    "max_drawdown": Term("Max drawdown", "percent", "% below the peak"),
+    "max_drawdown_bars": Term("Longest drawdown", "bars", "bars"),
+    "hit_rate": Term("Hit rate", "percent", "% of bars with a gain or loss"),
+    "profit_factor": Term("Profit factor", "ratio", "gains / losses"),
+    "tail_ratio": Term("Tail ratio", "ratio", "95th / 5th percentile"),
+    "cvar_95": Term("CVaR 95 %", "percent", "% a bar"),
+    "skewness": Term("Skewness", "ratio", "of bar returns"),
+    "kurtosis": Term("Kurtosis", "ratio", "raw, normal is 3"),
+    "exposure": Term("Mean gross exposure", "percent", "% of equity"),
+    "turnover": Term("Turnover", "ratio", "times equity, in all"),
+    "turnover_per_year": Term("Turnover", "ratio", "times equity a year"),
+    "fills": Term("Fills", "count", "orders"),
+    "dropped": Term("Orders dropped", "count", "orders"),
+    "costs": Term("Fees and spread paid", "money", "currency"),
+    "financing": Term("Financing and borrow paid", "money", "currency"),
+    "auc": Term("AUC", "probability", "0.5 is chance"),
+    "accuracy": Term("Accuracy", "percent", "% of labels"),
+    "log_loss": Term("Log loss", "probability", "nats, 0.693 is a coin"),
+    "brier": Term("Brier score", "probability", "0.25 is a coin"),
+    "mse": Term("Mean squared error", "probability", "squared label units"),
+    "ic": Term("Information coefficient", "probability", "correlation"),
+    "rank_ic": Term("Rank information coefficient", "probability", "rank correlation"),
+    "calibration_error": Term("Calibration error", "probability", "mean gap in probability"),
+}
+
+STATISTICS: dict[str, Term] = {
+    "psr": Term(
+        "Probabilistic Sharpe ratio",
+        "probability",
+        "probability",
+        "How likely the true Sharpe ratio is above zero if this were the only trial ever made.",
+    ),
+    "dsr": Term(
+        "Deflated Sharpe ratio",
+        "probability",
+        "probability",
+        "The same, but against the best Sharpe ratio that this many trials would show by luck; "
+        "0.95 is the usual demand, and it is strict.",
+    ),
+    "expected_maximum_sharpe": Term(
+        "Best Sharpe ratio expected by luck",
+        "ratio",
+        "a year",
+        "What the best of the effective trials would show if none of them had any skill.",
+    ),
+    "trials_study": Term(
+        "Trials in this study",
+        "count",
+        "trials",
+        "Configurations tried here, failed and pruned ones included.",
+    ),
+    "trials_project": Term(
+        "Trials in the project's life",
+        "count",
+        "trials",
+        "Configurations tried on this project by all studies so far; the statistics are "
+        "deflated by these.",
+    ),
+    "effective_trials": Term(
+        "Effective trials",
+        "ratio",
+        "trials",
+        "How many independent trials the correlated ones amount to.",
+    ),
+    "sidak_p": Term(
+        "Sidak p-value",
+        "probability",
+        "probability",
+        "How often the best of this many trials without skill would look at least this good.",
+    ),
+    "pbo": Term(
+        "Probability of backtest overfitting",
+        "probability",
+        "probability",
+        "How often the best configuration on one half of the time falls below the median on "
+        "the other half; noise averages 0.5.",
+    ),
+    "sharpe_interval": Term(
+        "Sharpe ratio, bootstrap interval",
+        "ratio",
+        "a year",
+        "Where the Sharpe ratio lies when blocks of the champion's own returns are redrawn; it "
+        "knows nothing of the other trials.",
+    ),
+    "min_track_record_bars": Term(
+        "Minimum track record length",
+        "bars",
+        "bars",
+        "How many bars it takes before a Sharpe ratio of this size can be told from zero.",
+    ),
+    "track_record_bars": Term(
+        "Track record length",
+        "bars",
+        "bars",
+        "How many out-of-sample bars there are.",
+    ),
+}
+
+# shown as one row, 'low to high'
+INTERVAL = ("sharpe_low", "sharpe_high")
+
+
+def metric(key: str) -> Term:
+    """The term of a metric; an unknown key is shown by its own name."""
+    return METRICS.get(key, Term(key.replace("_", " "), "plain", ""))
+
+
+def statistic(key: str) -> Term:
+    """The term of a statistic; an unknown key is shown by its own name."""
+    return STATISTICS.get(key, Term(key.replace("_", " "), "plain", ""))

@@ -118,7 +118,7 @@ def normalise_bars(frame: pl.DataFrame | pl.LazyFrame, data: DataSection) -> pl.
         table = bars.collect().sort("row")
         missing = set(data.symbols or ()) - set(table["symbol"].unique())
         known = lazy.select(pl.col("symbol").unique()).collect()["symbol"] if missing else None
-    except PolarsError as error:
+    except (PolarsError, OSError) as error:
         raise DataError(
             f"data.source: the bars cannot be read: {_first_line(error)}",
             "Mend the value or the file",

@@ -167,7 +167,7 @@ def drawdown(high: Series, close: Series, run: Run, window: int, out: Series) ->
 
 
 @jit
-def mean_range(  # noqa: PLR0917  compiled kernels take their arrays by position
+def mean_range(
     high: Series, low: Series, close: Series, run: Run, window: int, out: Series
 ) -> None:
     """Mean of (high - low) / close over w bars."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,7 +62,7 @@ def test_validation_slices_are_contiguous_equal_and_cover(
     assert len(lengths) == 1
     assert lengths.pop() >= 20
     edges = [fold.validation for fold in (*plan.folds, plan.final)]
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(edges))
     assert edges[-1] == plan.holdout == (plan.development[1], bars)
     for fold in (*plan.folds, plan.final):
         assert fold.train[1] == fold.validation[0]
@@ -117,9 +119,7 @@ def test_purge_at_the_edge_by_hand() -> None:
         (Fold(4, (0, 15), (15, 20)), (10, 1), 0, r"fold 4"),
     ],
 )
-def test_misuse_is_refused(
-    fold: Fold, shape: tuple[int, int], embargo: int, message: str
-) -> None:
+def test_misuse_is_refused(fold: Fold, shape: tuple[int, int], embargo: int, message: str) -> None:
     end = np.full((10, 1), 3, dtype=np.int64)
     with pytest.raises(SplitError, match=message):
         train_rows(fold, end, np.ones(shape, dtype=bool), embargo)

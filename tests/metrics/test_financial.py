@@ -193,9 +193,7 @@ def test_total_loss_ends_the_returns_and_shows_the_debt() -> None:
 
 
 def test_an_overflowing_power_is_undefined() -> None:
-    metrics = financial_metrics(
-        np.array([[110.0]]), initial=100.0, periods_per_year=31_622_400.0
-    )
+    metrics = financial_metrics(np.array([[110.0]]), initial=100.0, periods_per_year=31_622_400.0)
     assert math.isnan(metrics["cagr"][0])
 
 
@@ -264,9 +262,7 @@ def test_bad_values_name_bar_and_configuration() -> None:
     with pytest.raises(MetricError, match="bar 7 of configuration 35 is nan"):
         measure(equity)
     equity[:, 3] = np.inf
-    metrics = financial_metrics(
-        equity, initial=100.0, periods_per_year=PPY, nan_policy="propagate"
-    )
+    metrics = financial_metrics(equity, initial=100.0, periods_per_year=PPY, nan_policy="propagate")
     clean = np.delete(np.arange(40), [3, 35])
     for name, value in metrics.items():
         assert np.isnan(value[[3, 35]]).all(), name
@@ -284,9 +280,7 @@ def test_bad_values_name_bar_and_configuration() -> None:
         (np.ones((5, 1)), {"nan_policy": "omit"}, "nan_policy"),
     ],
 )
-def test_misuse_is_refused(
-    equity: np.ndarray, arguments: dict[str, object], message: str
-) -> None:
+def test_misuse_is_refused(equity: np.ndarray, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(MetricError, match=message):
         financial_metrics(equity, **{"initial": 1.0, "periods_per_year": 252.0, **arguments})
 

@@ -128,11 +128,15 @@ def _judge(
     tied: BoolArray,
     side: int,
 ) -> None:
-    best = 0
+    best = inside[0]
+    for c in range(1, inside.size):
+        best = max(best, inside[c])
+    # Of several that are best in sample, the worst out of sample stands for them: the order
+    # of the trials must not decide.
+    least = best - _TIE * abs(best)
+    value = np.inf
     for c in range(inside.size):
-        if inside[c] > inside[best]:
-            best = c
-    value = outside[best]
+        value = min(value, outside[c] if inside[c] >= least else np.inf)
     slack = _TIE * abs(value)
     below = 0
     equal = 0

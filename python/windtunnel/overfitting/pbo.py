@@ -85,7 +85,8 @@ def pbo(returns: Float64Array, blocks: int = 16) -> BacktestOverfitting:
     A trial without variation in a half (no trades) counts there as Sharpe ratio 0, or
     above (below) all others if it gains (loses) the same in every bar. Sharpe ratios
     whose squares agree in nine digits tie, so one strategy at several leverages is one
-    strategy. When all trials tie in all splits the result is degenerate: there was
+    strategy. Of several that tie as best in sample, the worst out of sample is taken as
+    the choice. When all trials tie in all splits the result is degenerate: there was
     nothing to choose.
     """
     if isinstance(blocks, bool) or not 2 <= blocks <= 20 or blocks % 2:

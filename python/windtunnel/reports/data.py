@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldRow:
-    """The champion on one validation slice; `start` and `end` are its first and last bar."""
+    """The champion on one validation slice; `start` and `end` are its first and last bar, UTC."""
 
     fold: int
     start: datetime

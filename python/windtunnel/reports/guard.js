@@ -9,4 +9,3 @@ window.addEventListener("error", (event) => complain(event.message));
 window.addEventListener("unhandledrejection", (event) => complain(String(event.reason)));
 document.addEventListener("securitypolicyviolation", (event) =>
   complain("blocked: " + event.violatedDirective + " " + event.blockedURI));
-document.documentElement.classList.add("scripted");

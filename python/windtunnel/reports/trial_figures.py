@@ -145,7 +145,7 @@ def _axis_notes(table: pl.DataFrame, axes: list[Dimension], objective: str) -> l
         last = place == len(axes) - 1
         name = f"objective<br>{plain(objective)}" if last else _broken(item.name)
         if item.log:
-            name += " (log)"
+            name = name.replace("<br>", ", log<br>", 1) if "<br>" in name else f"{name}, log"
         base: dict[str, Any] = {"x": place, "showarrow": False}
         title = {"text": name, "y": 1.06, "yanchor": "bottom", "font": {"color": "text"}}
         notes.append(base | title)

@@ -1,0 +1,1 @@
+"""Training: many configurations, folds and seeds in one compiled program."""

@@ -1,0 +1,171 @@
+"""What every trainer checks before it starts, so that errors name a place and not a shape.
+
+The records themselves (`TrainingTask`, `CohortFit`, `FittedModels`, `Trainer`) live in
+`windtunnel.protocols`, where validation can see them without knowing any trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.errors import SplitError, TrainingError
+from windtunnel.protocols import CohortFit, FittedModels, Kind, Trainer, TrainingTask
+
+__all__ = [
+    "CohortFit",
+    "FittedModels",
+    "Trainer",
+    "TrainingTask",
+    "check_hyper",
+    "check_task",
+    "usable_rows",
+]
+
+# Half-open unless said otherwise: (smallest, is it allowed, first value that is not).
+_RANGES: dict[str, tuple[float, bool, float]] = {
+    "learning_rate": (0.0, False, np.inf),
+    "weight_decay": (0.0, True, np.inf),
+    "dropout": (0.0, True, 1.0),
+    "label_smoothing": (0.0, True, 1.0),
+}
+
+
+def check_task(task: TrainingTask) -> None:
+    """Hold a task to the shapes, dtypes and values that its docstring states.
+
+    Raises
+    ------
+    TrainingError
+        An array has the wrong shape, dtype or values; the message names it.
+    """
+    if task.kind not in get_args(Kind):
+        raise TrainingError(
+            f"kind: must be one of {', '.join(get_args(Kind))}, got {task.kind!r}",
+            "Set label.kind in the study file",
+        )
+    _check_array("features", task.features, np.float32, ("bars", "instruments", "features"))
+    bars, instruments, features = task.features.shape
+    _check_array("labels", task.labels, np.float32, (bars, instruments))
+    _check_array("train", task.train, np.bool_, ("folds", bars, instruments))
+    if features == 0 or instruments == 0:
+        raise TrainingError(
+            f"features: needs at least one instrument and one feature, got {task.features.shape}",
+            "Name features in [features] use",
+        )
+    if bars * instruments >= 2**31:
+        raise TrainingError(
+            f"features: {bars} bars x {instruments} instruments exceed 2**31 rows",
+            "Use coarser bars or fewer instruments",
+        )
+    _check_validation(task.validation, len(task.train), bars)
+    if task.kind == "direction":
+        found = np.unique(task.labels[task.train.any(axis=0) & np.isfinite(task.labels)])
+        if not np.isin(found, (0.0, 1.0)).all():
+            raise TrainingError(
+                f"labels: direction labels must be 0 or 1 (NaN where undefined), got "
+                f"{found[~np.isin(found, (0.0, 1.0))][0]:g}",
+                "Use kind 'forward_return' for real-valued labels",
+            )
+
+
+def usable_rows(task: TrainingTask) -> tuple[npt.NDArray[np.int32], ...]:
+    """Flat row numbers (bar * N + instrument) that each fold trains on, ascending.
+
+    Rows with a NaN or infinite feature or label are left out, whatever the mask says.
+
+    Raises
+    ------
+    SplitError
+        A fold has no such row.
+    """
+    clean = np.isfinite(task.features).all(axis=2) & np.isfinite(task.labels)
+    found = []
+    for fold, mask in enumerate(task.train):
+        rows = np.flatnonzero(mask & clean).astype(np.int32)
+        if rows.size == 0:
+            raise SplitError(
+                f"fold {fold}: no row to train on ({int(mask.sum())} in the training mask, none "
+                "of them with all features and a label)",
+                "Give a longer history, fewer folds or features with shorter windows",
+            )
+        found.append(rows)
+    return tuple(found)
+
+
+def check_hyper(hyper: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the four hyperparameters as (C,) float32 arrays, checked.
+
+    Raises
+    ------
+    TrainingError
+        A name is missing or unknown, lengths differ, or a value is out of range; the
+        message names hyperparameter, lane and value.
+    """
+    if hyper.keys() != _RANGES.keys():
+        missing, extra = _RANGES.keys() - hyper.keys(), hyper.keys() - _RANGES.keys()
+        raise TrainingError(
+            f"hyper: keys must be {', '.join(_RANGES)}; "
+            f"missing {sorted(missing) or 'none'}, unknown {sorted(extra) or 'none'}",
+            "Give each of them as an array with one value a configuration",
+        )
+    arrays = {name: np.asarray(hyper[name], dtype=np.float64) for name in _RANGES}
+    lanes = arrays["learning_rate"].shape
+    for name, values in arrays.items():
+        if values.ndim != 1 or values.shape != lanes or values.size == 0:
+            raise TrainingError(
+                f"hyper[{name!r}]: must have shape (C,), one value a configuration, the same C "
+                f"for all and at least one; got {values.shape}, learning_rate has {lanes}",
+                "Repeat a value that all configurations share",
+            )
+        low, included, high = _RANGES[name]
+        good = ((values >= low) if included else (values > low)) & (values < high)
+        if not good.all():
+            lane = int(np.argmin(good))
+            raise TrainingError(
+                f"hyper[{name!r}][{lane}]: must be in {'[' if included else '('}{low:g}, {high:g})"
+                f", got {values[lane]:g}",
+                f"Narrow the search of training.{name}",
+            )
+    return {name: values.astype(np.float32) for name, values in arrays.items()}
+
+
+def _check_array(
+    name: str, values: object, dtype: type[np.generic], shape: tuple[int | str, ...]
+) -> None:
+    """Require dtype and shape; a string in `shape` names an axis of any length."""
+    if not isinstance(values, np.ndarray) or values.dtype != dtype:
+        found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise TrainingError(
+            f"{name}: must be a NumPy array of {dtype.__name__}, got {found}",
+            f"Convert with .astype(np.{dtype.__name__.rstrip('_')})",
+        )
+    right = values.ndim == len(shape) and all(
+        isinstance(wanted, str) or wanted == length
+        for wanted, length in zip(shape, values.shape, strict=True)
+    )
+    if not right:
+        axes = ", ".join(str(wanted) for wanted in shape)
+        raise TrainingError(f"{name}: must have shape ({axes}), got {values.shape}")
+
+
+def _check_validation(ranges: tuple[tuple[int, int], ...], folds: int, bars: int) -> None:
+    if folds == 0 or len(ranges) != folds:
+        raise TrainingError(
+            f"validation: needs one (start, stop) for each fold of train, and at least one; got "
+            f"{len(ranges)} for {folds}"
+        )
+    for fold, (start, stop) in enumerate(ranges):
+        if not 0 <= start < stop <= bars:
+            raise TrainingError(
+                f"validation[{fold}]: must be a non-empty range within 0 to {bars}, got "
+                f"({start}, {stop})"
+            )
+        if stop - start != ranges[0][1] - ranges[0][0]:
+            raise TrainingError(
+                f"validation[{fold}]: all slices must have the same length, got {stop - start} "
+                f"bars where validation[0] has {ranges[0][1] - ranges[0][0]}"
+            )

@@ -1,0 +1,8 @@
+"""The memory bank: what a project has tried, found and decided, as Markdown that can be checked."""
+
+from __future__ import annotations
+
+from windtunnel.memory_bank.bank import MemoryBank
+from windtunnel.memory_bank.entry import ExperimentEntry
+
+__all__ = ["ExperimentEntry", "MemoryBank"]

@@ -17,12 +17,12 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from windtunnel import __version__
 from windtunnel.deployment.registry import Registry, as_record
 from windtunnel.events import EventBus, PredictionServed
 from windtunnel.monitoring.prometheus import CONTENT_TYPE, PrometheusObserver
 from windtunnel.serving import schemas, signals
 from windtunnel.serving.answer import answer
+from windtunnel.serving.body_limit import BodyLimit
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.service import Service, sole_name
 
@@ -83,14 +83,14 @@ def create_app(
 
     app = FastAPI(
         title="Windtunnel",
-        version=__version__,
+        version="1",
         description="Scores and target exposures of a tested model, with the study's own kernels.",
         lifespan=lifespan,
-        max_body_size=max_body_bytes,
     )
     app.state.service = service
     app.openapi = lambda: schemas.describe(app)  # type: ignore[method-assign]
-    _answer_errors(app, service, max_body_bytes)
+    app.add_middleware(BodyLimit, limit=max_body_bytes, note=service.note_refusal)
+    _answer_errors(app, service)
 
     @app.post(
         schemas.PREDICT,
@@ -187,7 +187,7 @@ def serve(
         uvicorn.Server(config).run()
 
 
-def _answer_errors(app: FastAPI, service: Service, max_body_bytes: int) -> None:
+def _answer_errors(app: FastAPI, service: Service) -> None:
     """Every error leaves in the shape of `schemas.Problem`, none with a stack trace."""
 
     @app.exception_handler(Refusal)
@@ -198,11 +198,6 @@ def _answer_errors(app: FastAPI, service: Service, max_body_bytes: int) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 413:
-            problem = f"is larger than {max_body_bytes} bytes"
-            remedy = "Send columns instead of objects, or fewer bars"
-            refusal = Refusal("too_large", "body", None, problem, remedy, status=413)
-            return await refused(request, refusal)
         remedy = "The paths are listed in /openapi.json"
         path = request.url.path
         return Refusal(

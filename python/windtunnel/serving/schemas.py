@@ -6,7 +6,7 @@ many times faster on columns; a test holds the two together.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -18,7 +18,7 @@ PREDICT = "/v1/predict"
 Timestamp = Annotated[str, StringConstraints(min_length=10)]
 Price = Annotated[float, Field(gt=0)]
 Volume = Annotated[float, Field(ge=0)]
-Signal = Literal[-1, 0, 1]
+Signal = Annotated[int, Field(ge=-1, le=1)]
 
 
 class _Request(BaseModel):

@@ -1,0 +1,98 @@
+"""A registry with one champion, and a real server over it on the loopback interface."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from windtunnel.deployment.registry import Registry
+
+SERVE = """
+import sys
+from windtunnel.serving.app import serve
+serve(sys.argv[1], port=int(sys.argv[2]), max_body_bytes=200_000, log_level="warning")
+print("ended", flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def maker():
+    """The module that makes the example bundle; test modules cannot import one another."""
+    path = Path(__file__).parent.parent / "deployment" / "bundle_example.py"
+    spec = importlib.util.spec_from_file_location("bundle_example", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bundle_example"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def example(maker):
+    return maker.make_example()
+
+
+@pytest.fixture(scope="session")
+def registry_path(maker, example, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("serving")
+    bundle = maker.export_example(example, directory / "bundle")
+    Registry(directory / "registry").register(bundle, note="for tests", alias="champion")
+    return directory / "registry"
+
+
+@contextlib.contextmanager
+def running(registry, *, ready=True):
+    """A server in a process of its own; yields it and a client."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", SERVE, str(registry), str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            deadline = time.monotonic() + 60
+            while True:
+                assert server.poll() is None, server.stderr.read()
+                assert time.monotonic() < deadline, "the server did not become ready"
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get("/readyz").status_code == 200 or not ready:
+                        break
+                time.sleep(0.1)
+            yield server, client
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    return running
+
+
+@pytest.fixture(scope="session")
+def client(registry_path):
+    with running(registry_path) as (_, client):
+        yield client
+
+
+@pytest.fixture
+def columns(example):
+    """Bars of the last 60 days before the window's end, as a request holds them."""
+    stamps = example.panel.timestamps
+    last = stamps[example.first + 79]
+    bars = example.bars.filter(
+        example.bars["timestamp"]
+        .dt.replace_time_zone(None)
+        .is_between(stamps[example.first + 20].item(), last.item())
+    ).sort("timestamp", "symbol")
+    columns = {name: bars[name].to_list() for name in bars.columns}
+    columns["timestamp"] = [stamp.isoformat() for stamp in columns["timestamp"]]
+    names = ("timestamp", "symbol", "open", "high", "low", "close", "volume")
+    return {name: columns[name] for name in names}

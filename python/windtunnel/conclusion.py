@@ -25,11 +25,14 @@ from windtunnel.holdout import open_holdout
 from windtunnel.ledger import Ledger
 from windtunnel.memory_bank import ExperimentEntry, MemoryBank
 from windtunnel.models.factory import create
-from windtunnel.runs import Run
+from windtunnel.runs import UNSEALED, Run
 from windtunnel.trainers.scoring import score_rows
 from windtunnel.validation import Course, Pipeline, policy_table
 
 Float64Array = npt.NDArray[np.float64]
+
+# Columns of the trial table that are no metric of the trial's result.
+NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Findings:
     trials: pl.DataFrame
     champion: judgement.Champion
     champion_equity: Float64Array
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     benchmark_metrics: dict[str, float]
     stress: finals.Stress
     luck: judgement.Luck
@@ -120,7 +123,8 @@ def _find(
     )
     bus.emit(events.StageStarted("refit"))
     model = finals.refit(course, final, champion.params)
-    holdout, seal, earlier = None, "", ()
+    holdout: finals.HoldoutResult | None = None
+    earlier: tuple[str, ...] = ()
     try:
         look = open_holdout(
             run.path.parent / "holdout.jsonl",
@@ -136,7 +140,9 @@ def _find(
     except HoldoutSealedError as error:
         seal = error.problem
         bus.emit(events.Warned(str(error)))
-    metrics = {key: _number(row[key]) for key in row if isinstance(row[key], (int, float))}
+    metrics = {
+        name: row[name] for name in trials.columns if name not in {*NOT_METRICS, *study.search}
+    }
     benchmark = finals.benchmark_metrics(course, stress.benchmark)
     verdict = judgement.judge(
         luck,
@@ -298,7 +304,46 @@ def _figures(found: Findings, version: int) -> dict[str, Any]:
 
 
 def _memory_entry(found: Findings, figures: Mapping[str, Any]) -> ExperimentEntry:
-    raise NotImplementedError
+    """The study as the memory bank keeps it; figures are named by their path in result.json."""
+    study = found.course.study
+    searched = ", ".join(name.split(".")[1].replace("_", " ") for name in study.search)
+    shown = {
+        "champion": ("number", "objective", "plateau"),
+        "trials": ("total", "failed"),
+        "metrics": ("total_return", "sharpe", "max_drawdown", "turnover", "auc", "rank_ic"),
+        "benchmark": ("total_return", "sharpe", "max_drawdown"),
+        "statistics": tuple(found.luck.figures),
+    }
+    looked = figures["holdout"]
+    return ExperimentEntry(
+        run_id=found.run.id.split("~")[0],
+        study=study.study.name,
+        created=found.created,
+        command=f"windtunnel run runs/{found.run.id}/study.toml --fresh",
+        question=(
+            f"Does {study.model.family} on {len(study.features.use)} features find an edge in "
+            f"{', '.join(found.course.panel.symbols)} that survives costs, {len(found.trials)} "
+            f"trials over {searched}, and a sealed holdout?"
+        ),
+        headline=found.verdict.headline,
+        verdict="\n".join(found.verdict.sentences),
+        study_digest=figures["study_digest"],
+        data_fingerprint=figures["data_fingerprint"],
+        figures={
+            f"{table}.{name}": figures[table].get(name)
+            for table, names in shown.items()
+            for name in names
+        },
+        holdout={
+            f"{table}.{name}": looked[table].get(name)
+            for table in ("metrics", "benchmark")
+            for name in ("total_return", "sharpe", "max_drawdown")
+            if looked["opened"]
+        },
+        champion=dict(found.champion.params),
+        versions=dict(figures["versions"]),
+        artifacts={**artifacts.digests(found.run.path, leave_out=UNSEALED | {"result.json"})},
+    )
 
 
 def _numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int | None]:

@@ -24,13 +24,13 @@ def describe() -> dict[str, str]:
 
     JAX is started to name its devices.
     """
-    from windtunnel import _core  # noqa: PLC0415 - compiled, and only needed here
-    from windtunnel.trainers import devices  # noqa: PLC0415 - imports jax
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - compiled, only needed here
+    from windtunnel.trainers.devices import describe as devices  # noqa: PLC0415 - starts jax
 
     return {
         **versions(),
         "machine": platform.machine(),
         "system": platform.system(),
-        "engine_instruction_set": _core.instruction_set(),
-        **{f"device_{key}": str(value) for key, value in devices.describe().items()},
+        "engine_instruction_set": core.instruction_set(),
+        **devices(),
     }

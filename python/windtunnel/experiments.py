@@ -26,6 +26,7 @@ from windtunnel.span import Span
 from windtunnel.trainers import devices
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.strategy import Outcome
 from windtunnel.validation import Course, Pipeline, prepare
 
 
@@ -278,15 +279,15 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
         ledger.append(_ledger_entry(run, course, len(done), table))
         done.append(table)
         count += len(table)
-        best = pl.concat(done)["objective"].max()
+        reached = pl.concat(done)["objective"].drop_nulls().to_list()
         bus.emit(
             events.CohortFinished(
                 cohort=len(done) - 1,
                 trials_done=count,
                 trials_here=count - already,
                 trials_total=study.study.trials,
-                failed=sum((part["state"] == "failed").sum() for part in done),
-                best=float("nan") if best is None else float(best),  # type: ignore[arg-type]
+                failed=sum(part["state"].to_list().count("failed") for part in done),
+                best=max(reached, default=float("nan")),
                 seconds=time.monotonic() - began,
             )
         )

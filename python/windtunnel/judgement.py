@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from windtunnel.validation import Course
 
 Float64Array = npt.NDArray[np.float64]
 Level: TypeAlias = Literal["no_edge", "weak", "candidate"]
+Figures: TypeAlias = Mapping[str, float | None]
 
 # Fewest and most neighbours that a plateau averages over; in between, the root of the trials.
 PLATEAU_NEIGHBOURS = (3, 32)
@@ -45,9 +46,42 @@ class Champion:
 class Luck:
     """What luck could have done, as figures, and why some of them are not defined."""
 
-    figures: dict[str, float | int | None]
+    figures: dict[str, float | None]
     reasons: dict[str, str]
     pbo_logits: Float64Array | None
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Sharpe ratio per bar (ddof 1), length, skewness and raw kurtosis of returns."""
+
+    sharpe: float
+    observations: int
+    skewness: float
+    kurtosis: float
+
+    @classmethod
+    def of(cls, series: Float64Array) -> Self:
+        centred = series - series.mean()
+        scale = series.std()
+        return cls(
+            sharpe=float(series.mean() / series.std(ddof=1)),
+            observations=len(series),
+            skewness=float(np.mean(centred**3) / scale**3),
+            kurtosis=float(np.mean(centred**4) / scale**4),
+        )
+
+    def psr(self, benchmark: float = 0.0) -> float:
+        """Probabilistic Sharpe ratio; the deflated one when `benchmark` is luck's maximum."""
+        return float(
+            overfitting.psr(
+                self.sharpe,
+                self.observations,
+                skewness=self.skewness,
+                kurtosis=self.kurtosis,
+                benchmark=benchmark,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +125,7 @@ def weigh_luck(
     benchmark: Float64Array,
     *,
     trials_in_study: int,
-    sharpes_ever: Sequence[float],
+    sharpes_ever: Float64Array,
     trials_ever: int,
 ) -> Luck:
     """Statistics of the champion's out-of-sample returns against all that was tried.
@@ -104,7 +138,7 @@ def weigh_luck(
         Its column in `equity`.
     benchmark : (T,) float64
         Equity of buy and hold.
-    sharpes_ever : sequence of float
+    sharpes_ever : (n,) float64
         Annual Sharpe ratios of all trials ever made on overlapping bars; their spread says
         how far luck could reach.
     trials_ever : int
@@ -115,7 +149,7 @@ def weigh_luck(
     all_returns = returns(equity, initial)
     own = all_returns[:, champion]
     reasons: dict[str, str] = {}
-    figures: dict[str, float | int | None] = {
+    figures: dict[str, float | None] = {
         "trials_study": trials_in_study,
         "trials_project": trials_ever,
         "track_record_bars": len(own),
@@ -126,42 +160,44 @@ def weigh_luck(
             "the champion's returns do not vary: it hardly traded",
         )
         return Luck(figures | dict.fromkeys(reasons), reasons, None)
-    shape = overfitting.moments(own)
-    spread = np.asarray(sharpes_ever, dtype=np.float64) / year
-    variance = float(np.var(spread[np.isfinite(spread)], ddof=1)) if len(spread) > 1 else 0.0
-    expected = math.sqrt(variance) * overfitting.expected_maximum(max(trials_ever, 1))
-    figures["psr"] = overfitting.psr(shape)
-    figures["dsr"] = overfitting.psr(shape, threshold=expected)
-    figures["expected_maximum_sharpe"] = expected * year
-    figures["sidak_p"] = overfitting.sidak_p_value(figures["psr"], max(trials_ever, 1))
-    moving = all_returns[:, [_varies(column) for column in all_returns.T]]
-    if moving.shape[1] > 1:
-        figures["effective_trials"] = overfitting.effective_trials(moving).participation
-        split = overfitting.pbo(moving, blocks=PBO_BLOCKS)
-        figures["pbo"], logits = split.pbo, split.logits
+    variance = float(np.var(sharpes_ever / year, ddof=1)) if len(sharpes_ever) > 1 else 0.0
+    own_shape = _Shape.of(own)
+    threshold = overfitting.deflation_threshold(trials_ever, variance)
+    alone = own_shape.psr()
+    figures["psr"] = alone
+    figures["dsr"] = own_shape.psr(threshold)
+    figures["expected_maximum_sharpe"] = threshold * year
+    figures["sidak_p"] = float(overfitting.sidak_p_value(alone, trials_ever))
+    logits = None
+    if all_returns.shape[1] > 1:
+        figures["effective_trials"] = overfitting.effective_trials(all_returns).by_participation
+        split = overfitting.pbo(all_returns, blocks=PBO_BLOCKS)
+        figures["pbo"], logits = _finite(split.pbo), split.logits
+        if split.reason:
+            reasons["pbo"] = split.reason
     else:
-        figures["pbo"], logits = None, None
-        reasons["pbo"] = "it takes at least two trials that trade"
+        figures["pbo"], reasons["pbo"] = None, "it takes at least two trials"
     interval = overfitting.bootstrap_sharpe_interval(
         own, periods_per_year=course.periods_per_year, seed=course.study.study.seed
     )
-    figures["sharpe_low"], figures["sharpe_high"] = interval.low, interval.high
-    figures["min_track_record_bars"] = _finite(overfitting.minimum_track_record_length(shape))
+    figures["sharpe_low"], figures["sharpe_high"] = _finite(interval.low), _finite(interval.high)
+    needed = overfitting.minimum_track_record_length(
+        own_shape.sharpe, skewness=own_shape.skewness, kurtosis=own_shape.kurtosis
+    )
+    figures["min_track_record_bars"] = _finite(float(needed))
     if figures["min_track_record_bars"] is None:
         reasons["min_track_record_bars"] = "a Sharpe ratio that is not positive never suffices"
     active = own - returns(benchmark[:, None], initial)[:, 0]
-    figures["psr_active"] = (
-        overfitting.psr(overfitting.moments(active)) if _varies(active) else None
-    )
+    figures["psr_active"] = _Shape.of(active).psr() if _varies(active) else None
     return Luck(figures, reasons, logits)
 
 
 def judge(
     luck: Luck,
-    metrics: Mapping[str, float],
-    benchmark: Mapping[str, float],
-    holdout: Mapping[str, float] | None,
-    holdout_benchmark: Mapping[str, float] | None,
+    metrics: Figures,
+    benchmark: Figures,
+    holdout: Figures | None,
+    holdout_benchmark: Figures | None,
     *,
     break_even_bps: float,
     cost_bps: float,
@@ -203,9 +239,9 @@ def judge(
     return Verdict("no_edge", headline, tuple(sentences))
 
 
-def _trials_sentence(figures: Mapping[str, float | int | None]) -> str:
+def _trials_sentence(figures: Figures) -> str:
     dsr = figures.get("dsr")
-    ever, here = figures["trials_project"], figures["trials_study"]
+    ever, here = int(figures["trials_project"] or 0), int(figures["trials_study"] or 0)
     tried = f"{here:,} configurations were tried" + (
         f", {ever:,} on these bars over the life of the project" if ever != here else ""
     )
@@ -219,7 +255,7 @@ def _trials_sentence(figures: Mapping[str, float | int | None]) -> str:
     return f"{tried}: {outcome} (deflated Sharpe ratio {dsr:.2f}, {CONFIDENT} is asked)."
 
 
-def _overfitting_sentence(pbo: float | int | None) -> str:
+def _overfitting_sentence(pbo: float | None) -> str:
     if pbo is None:
         return "The probability of backtest overfitting could not be computed."
     verdict = (
@@ -230,23 +266,17 @@ def _overfitting_sentence(pbo: float | int | None) -> str:
     return f"In {pbo:.0%} of splits the best half ends below the median: {verdict} (PBO)."
 
 
-def _benchmark_sentence(
-    metrics: Mapping[str, float], benchmark: Mapping[str, float], active: float | int | None
-) -> str:
+def _benchmark_sentence(metrics: Figures, benchmark: Figures, active: float | None) -> str:
     compared = (
-        f"Over the validation slices its Sharpe ratio is {metrics['sharpe']:.2f}, "
-        f"that of buy and hold {benchmark['sharpe']:.2f}"
+        f"Over the validation slices its Sharpe ratio is {_ratio(metrics)}, "
+        f"that of buy and hold {_ratio(benchmark)}"
     )
     if active is None:
         return f"{compared}."
     return f"{compared}; it beats holding with probability {active:.2f}, trials not counted."
 
 
-def _holdout_sentence(
-    holdout: Mapping[str, float] | None,
-    benchmark: Mapping[str, float] | None,
-    forced_looks: int,
-) -> str:
+def _holdout_sentence(holdout: Figures | None, benchmark: Figures | None, forced_looks: int) -> str:
     if holdout is None or benchmark is None:
         return "The holdout was read by an earlier run and stays closed; nothing confirms this."
     again = (
@@ -256,8 +286,8 @@ def _holdout_sentence(
     )
     return (
         f"On the sealed holdout it returned {holdout['total_return']:.1%} at a Sharpe ratio of "
-        f"{holdout['sharpe']:.2f}; buy and hold returned {benchmark['total_return']:.1%} at "
-        f"{benchmark['sharpe']:.2f}.{again}"
+        f"{_ratio(holdout)}; buy and hold returned {benchmark['total_return']:.1%} at "
+        f"{_ratio(benchmark)}.{again}"
     )
 
 
@@ -280,5 +310,11 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _above(value: float, bound: float) -> bool:
-    return math.isfinite(value) and value > bound
+def _ratio(figures: Figures) -> str:
+    """The Sharpe ratio in words; a strategy that never moves has none."""
+    sharpe = figures["sharpe"]
+    return "undefined" if sharpe is None or math.isnan(sharpe) else f"{sharpe:.2f}"
+
+
+def _above(value: float | None, bound: float) -> bool:
+    return value is not None and math.isfinite(value) and value > bound

@@ -96,7 +96,7 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
     plan = splits.walk_forward(panel.bars, study.validation)
     tensor = features.compute(panel, study.features.use)
     labels = labelling.make_labels(panel, study.label)
-    usable = np.isfinite(tensor.values).all(axis=2)
+    usable = np.all(np.isfinite(tensor.values), axis=2)
 
     def task(folds: Sequence[splits.Fold]) -> TrainingTask:
         train = np.stack(

@@ -123,7 +123,19 @@ def runs(console: Console, found: Iterable[Run], *, as_json: bool) -> None:
 
 def models(console: Console, registry: Registry, *, as_json: bool) -> None:
     """Registered models."""
-    rows = registry.listing()
+    rows = []
+    for name in registry.names():
+        aliases = registry.aliases(name).versions
+        rows += [
+            {
+                "model": name,
+                "version": kept.version,
+                "aliases": " ".join(key for key, at in aliases.items() if at == kept.version),
+                "registered": kept.registered[:19],
+                "note": kept.note,
+            }
+            for kept in registry.versions(name)
+        ]
     if as_json:
         print(json.dumps(rows))  # noqa: T201
         return
@@ -132,11 +144,23 @@ def models(console: Console, registry: Registry, *, as_json: bool) -> None:
 
 def ledger(console: Console, kept: Ledger, *, as_json: bool) -> None:
     """Trials ever made, a row a run."""
-    rows = kept.summary()
+    rows: dict[str, dict[str, Any]] = {}
+    for cohort in kept.cohorts():
+        row = rows.setdefault(
+            cohort.run_id,
+            {
+                "run": cohort.run_id,
+                "trials": 0,
+                "instruments": len(cohort.span.symbols),
+                "first": cohort.span.start[:10],
+                "last": cohort.span.end[:10],
+            },
+        )
+        row["trials"] += len(cohort.trials)
     if as_json:
-        print(json.dumps(rows))  # noqa: T201
+        print(json.dumps(list(rows.values())))  # noqa: T201
         return
-    _rows(console, rows, "no trials have been made here yet")
+    _rows(console, list(rows.values()), "no trials have been made here yet")
 
 
 def pairs(console: Console, values: Mapping[str, str], *, as_json: bool) -> None:

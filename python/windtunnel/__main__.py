@@ -1,0 +1,5 @@
+"""``python -m windtunnel`` is the command line."""
+
+from windtunnel.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""One small study on the bundled prices, run once through the command line for all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+STUDY = """
+[study]
+name = "small"
+seed = {seed}
+trials = 24
+cohort = 8
+
+[data]
+source = "sample:us_equities_1d"
+
+[features]
+use = ["return_1", "return_5", "return_20", "volatility_20", "rsi_14", "rank_return_20"]
+
+[validation]
+folds = 3
+holdout_bars = 252
+
+[model]
+hidden = [8]
+
+[training]
+steps = {steps}
+batch_size = 128
+
+[search]
+"training.learning_rate" = {{ low = 1e-3, high = 3e-2, log = true }}
+"training.dropout" = {{ low = 0.0, high = 0.4 }}
+"policy.enter" = {{ low = 0.0, high = 0.1 }}
+"policy.exit" = {{ low = 0.0, high = 0.1 }}
+"""
+
+
+def _windtunnel(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "windtunnel", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+
+
+def _write_study(folder: Path, *, seed: int = 3, steps: int = 40) -> Path:
+    path = folder / "small.toml"
+    path.write_text(STUDY.format(seed=seed, steps=steps))
+    return path
+
+
+@pytest.fixture(scope="session")
+def windtunnel() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does, in a process of its own."""
+    return _windtunnel
+
+
+@pytest.fixture(scope="session")
+def write_study() -> Callable[..., Path]:
+    """Write the small study file into a folder."""
+    return _write_study
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A complete run and what it printed."""
+
+    workspace: Path
+    run: Path
+    figures: dict[str, Any]
+    trials: pl.DataFrame
+
+    @property
+    def champion_thresholds(self) -> tuple[float, float]:
+        """Scores at which the champion's policy opens and closes positions."""
+        params = self.figures["champion"]["params"]
+        return params["policy.enter"], min(params["policy.enter"], params["policy.exit"])
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A complete run in a workspace of its own; tests must not change it."""
+    workspace = tmp_path_factory.mktemp("finished")
+    done = _windtunnel("run", _write_study(workspace), "--json", cwd=workspace)
+    assert done.returncode == 0, done.stderr + done.stdout
+    figures = json.loads(done.stdout)
+    run = workspace / figures["run"]
+    return Finished(workspace, run, figures, pl.read_parquet(run / "trials.parquet"))

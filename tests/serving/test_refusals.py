@@ -91,7 +91,7 @@ TABLE = {
     "uneven columns": (lambda b: b["bars"]["low"].pop(), "bars.low", "bars.timestamp has", False),
     "column no array": (lambda b: b["bars"].update(low=3), "bars.low", "must be an array", True),
     "no bars": (put("bars", []), "bars", "holds no bars", True),
-    "no bars in columns": (put("bars", {name: [] for name in COLUMNS}), "bars", "holds no bars", True),
+    "no bars in columns": (put("bars", {n: [] for n in COLUMNS}), "bars", "holds no bars", True),
     "bars of text": (put("bars", "AAPL"), "bars", "must be an array of bars", True),
     "bar of text": (put("bars", ["AAPL"]), "bars[0]", "must be an object", True),
     "row without column": (second_bar("low", None), "bars[1].low", "is missing", True),
@@ -188,13 +188,14 @@ def test_warm_up_refusal_says_how_many_are_needed(client, columns):
 
 
 def test_prices_without_defined_features_are_refused(client, columns):
-    for name in ("open", "high", "low", "close"):
-        columns[name] = [1e308] * len(columns[name])  # their sum is beyond float64
+    for name in ("open", "high", "low", "close"):  # the ratio of two days is beyond float64
+        columns[name][-1] = 1e308
+        columns[name][-6] = 1e-300
     response = client.post("/v1/predict", json={"bars": columns})
     assert response.status_code == 422
     answer = response.json()
     assert answer["field"] == "bars"
-    assert "zscore_20" in answer["problem"]
+    assert "return_1" in answer["problem"]
     assert "far from any that the model was made for" in answer["remedy"]
 
 

@@ -30,7 +30,8 @@ inline void require_shape(const py::array& array, const char* argument,
         same = same && array.shape(axis) == length;
         wanted += (axis++ > 0 ? ", " : "") + std::to_string(length);
     }
-    if (!same) throw std::invalid_argument(std::string(argument) + ": must have shape (" + wanted + ")");
+    if (!same)
+        throw std::invalid_argument(std::string(argument) + ": must have shape (" + wanted + ")");
 }
 
 // (T, N) of the panel, after checking that its three arrays agree.

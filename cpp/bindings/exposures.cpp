@@ -27,7 +27,7 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
     Output output(panel.bars, source.configurations, want_equity);
     {
         const py::gil_scoped_release others_may_run;
-        run_exposures(source, panel, terms, output.results(), threads);
+        run(source, panel, terms, output.results(), threads);
     }
     return output.arrays();
 }
@@ -39,8 +39,8 @@ void define(py::module_& module) {
                py::arg("exposures").noconvert(), py::arg("band").noconvert(), py::kw_only(),
                py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
-               py::arg("maintenance"), py::arg("fill"), py::arg("threads"),
-               py::arg("want_equity"), "Equity of every column of target exposures.");
+               py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
+               "Equity of every column of target exposures.");
 }
 
 }  // namespace

@@ -32,13 +32,15 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
     }
     const Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
                       initial_cash, maintenance, parse_fill(fill)};
-    const Policies policies(scores.data(), static_cast<std::size_t>(columns),
-                            static_cast<std::size_t>(count), column.data(), enter.data(),
-                            exit.data(), leverage.data(), band.data(), long_only);
+    const PolicyParameters parameters{column.data(), enter.data(),
+                                      exit.data(),   leverage.data(),
+                                      band.data(),   static_cast<std::size_t>(count),
+                                      long_only};
+    const Policies policies(scores.data(), static_cast<std::size_t>(columns), parameters);
     Output output(panel.bars, policies.count(), want_equity);
     {
         const py::gil_scoped_release others_may_run;
-        run_policy(policies, panel, terms, output.results(), threads);
+        run(policies, panel, terms, output.results(), threads);
     }
     return output.arrays();
 }
@@ -51,10 +53,9 @@ void register_policy(py::module_& module) {
                py::arg("scores").noconvert(), py::arg("column").noconvert(),
                py::arg("enter_at").noconvert(), py::arg("exit_at").noconvert(),
                py::arg("leverage").noconvert(), py::arg("band").noconvert(), py::kw_only(),
-               py::arg("long_only"), py::arg("fee"), py::arg("half_spread"),
-               py::arg("borrow_apr"), py::arg("financing_apr"), py::arg("periods_per_year"),
-               py::arg("initial_cash"), py::arg("maintenance"), py::arg("fill"),
-               py::arg("threads"), py::arg("want_equity"),
+               py::arg("long_only"), py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
+               py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
+               py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
                "Equity of every policy over its column of scores.");
 }
 

@@ -8,13 +8,6 @@
 
 #if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
 #define WINDTUNNEL_X86_LEVELS 1
-#define WINDTUNNEL_TARGET_AVX2 [[gnu::target("avx2")]]
-#if defined(__clang__)
-#define WINDTUNNEL_TARGET_AVX512 [[gnu::target("avx512f,avx512dq,avx512bw,avx512vl")]]
-#else
-#define WINDTUNNEL_TARGET_AVX512 \
-    [[gnu::target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")]]
-#endif
 #endif
 
 namespace windtunnel {

@@ -1,0 +1,119 @@
+// The rules of the engine, step by step. Compiled once for each level; see levels.hpp.
+//
+// `windtunnel.backtest.oracle` states the same rules in plain Python, operation by operation in
+// the same order: rounding included, both give the same numbers.
+
+using Working = Account<Row>;
+
+WINDTUNNEL_INLINE void load(Working& a, const Account<Lane>& from) {
+    a.cash = Row(from.cash);
+    a.open = Row(from.open);
+    a.band = Row(from.band);
+    a.short_value = Row(from.short_value);
+    a.equity = Row(from.equity);
+    a.turnover = Row(from.turnover);
+    a.costs = Row(from.costs);
+    a.financing = Row(from.financing);
+    a.exposure = Row(from.exposure);
+    a.fills = Row(from.fills);
+    a.dropped = Row(from.dropped);
+    a.liquidated = Row(from.liquidated);
+    a.peak_input = Row(from.peak_input);
+}
+
+WINDTUNNEL_INLINE void store(const Working& a, Account<Lane>& to) {
+    a.cash.store(to.cash);
+    a.open.store(to.open);
+    a.short_value.store(to.short_value);
+    a.equity.store(to.equity);
+    a.turnover.store(to.turnover);
+    a.costs.store(to.costs);
+    a.financing.store(to.financing);
+    a.exposure.store(to.exposure);
+    a.fills.store(to.fills);
+    a.dropped.store(to.dropped);
+    a.liquidated.store(to.liquidated);
+    a.peak_input.store(to.peak_input);
+}
+
+// 1. Financing for the bar that passed: negative cash and short value, as they stood at its close.
+WINDTUNNEL_INLINE void charge_financing(Working& a, const Rates& rates) {
+    const Row debt = select((a.cash < 0.0) & (a.open > 0.0), 0.0 - a.cash, 0.0);
+    const Row charge = debt * rates.financing + a.short_value * rates.borrow;
+    a.cash -= charge;
+    a.financing += charge;
+}
+
+// Equity before the orders of a bar; zero, hence no orders, once an account is closed.
+WINDTUNNEL_INLINE Row value_at(const Working& a, const Lane* units, const double* price,
+                               std::size_t instruments) {
+    Row capital = a.cash;
+    for (std::size_t n = 0; n < instruments; ++n) capital += Row(units[n]) * price[n];
+    return select(a.open > 0.0, capital, 0.0);
+}
+
+// Whether a target asks for an order. A NaN target compares false throughout: no order.
+WINDTUNNEL_INLINE Mask wants_order(const Row& target, const Row& capital, const Row& units,
+                                   double price, const Row& band) {
+    const Mask outside = magnitude(target * capital - units * price) > band * capital;
+    const Mask closes = (target == 0.0) & (units != 0.0);
+    return (capital > 0.0) & (outside | closes);
+}
+
+// 2. Orders for one instrument fill at `price`; all of a bar are sized by the same capital.
+WINDTUNNEL_INLINE void fill_orders(Working& a, Lane& holding, const Row& target, const Row& capital,
+                                   double price, const Rates& rates, Row& traded) {
+    const Row units(holding);
+    const Mask order = wants_order(target, capital, units, price, a.band);
+    const Row wanted = select(order, target * capital / price, units);
+    const Row change = wanted - units;
+    const Row value = magnitude(change) * price;
+    const Row cost = value * rates.trading;
+    a.cash -= change * price + cost;
+    a.costs += cost;
+    a.fills += select(order, 1.0, 0.0);
+    traded += value;
+    wanted.store(holding);
+}
+
+// The same orders on a bar on which the instrument cannot trade: counted, then forgotten.
+WINDTUNNEL_INLINE void drop_orders(Working& a, const Lane& holding, const Row& target,
+                                   const Row& capital, double price) {
+    const Mask order = wants_order(target, capital, Row(holding), price, a.band);
+    a.dropped += select(order, 1.0, 0.0);
+}
+
+WINDTUNNEL_INLINE void add_turnover(Working& a, const Row& traded, const Row& capital) {
+    a.turnover += select(capital > 0.0, traded / capital, 0.0);
+}
+
+// 3. Mark to the close, and liquidate at the marks, with costs, whoever is broken.
+WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark,
+                                     std::size_t instruments, const Rates& rates, std::size_t bar) {
+    a.equity = a.cash;
+    a.short_value = 0.0;
+    Row gross = 0.0;
+    for (std::size_t n = 0; n < instruments; ++n) {
+        const Row value = Row(units[n]) * mark[n];
+        a.equity += value;
+        gross += magnitude(value);
+        a.short_value += select(value < 0.0, 0.0 - value, 0.0);
+    }
+    const Mask open = a.open > 0.0;
+    const Mask broke = open & ((a.equity <= gross * rates.maintenance) | (a.equity <= 0.0));
+    a.exposure += select(open & ~broke, gross / a.equity, 0.0);
+    if (!any(broke)) [[likely]]
+        return;
+    const Row cost = select(broke, gross * rates.trading, 0.0);
+    for (std::size_t n = 0; n < instruments; ++n) {
+        const Row held(units[n]);
+        a.fills += select(broke & (held != 0.0), 1.0, 0.0);
+        select(broke, 0.0, held).store(units[n]);
+    }
+    a.costs += cost;
+    a.equity -= cost;
+    a.cash = select(broke, a.equity, a.cash);
+    a.short_value = select(broke, 0.0, a.short_value);
+    a.open = select(broke, 0.0, a.open);
+    a.liquidated = select(broke, static_cast<double>(bar), a.liquidated);
+}

@@ -1,0 +1,52 @@
+// One tile through a block of bars, everything fused. Compiled once for each level; see levels.hpp.
+
+template <class Door>
+WINDTUNNEL_INLINE void write_equity(const Sweep<Door>& sweep, const Tile<Door>& tile, std::size_t t,
+                                    const Row& equity) {
+    double* to = sweep.results.equity + t * sweep.door.count();
+    if (tile.in_order && tile.width == kLanes) [[likely]] {
+        equity.store(to + tile.configuration[0]);
+        return;
+    }
+    Lane lane;
+    equity.store(lane);
+    for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
+}
+
+// Bars [first, last).
+template <class Door>
+void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
+    const Market& market = sweep.market;
+    const Rates rates(sweep.terms);
+    const std::size_t lag = delay(sweep.terms.fill);
+    const std::size_t instruments = market.instruments;
+    Working a;
+    load(a, tile.account);
+    for (std::size_t t = first; t < last; ++t) {
+        const double* price = market.fill_price.data() + t * instruments;
+        const double* mark = market.mark.data() + t * instruments;
+        const std::uint8_t* tradable = market.tradable.data() + t * instruments;
+        if (t > 0) charge_financing(a, rates);
+        if (t >= lag) {
+            const std::size_t decided = t - lag;
+            const Row capital = value_at(a, tile.units, price, instruments);
+            Row traded = 0.0;
+            begin_bar(sweep.door, tile.door, market.listed_count[decided]);
+            for (std::size_t n = 0; n < instruments; ++n) {
+                Row target;
+                if (!decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target)) {
+                    continue;
+                }
+                if (tradable[n]) {
+                    fill_orders(a, tile.units[n], target, capital, price[n], rates, traded);
+                } else {
+                    drop_orders(a, tile.units[n], target, capital, price[n]);
+                }
+            }
+            add_turnover(a, traded, capital);
+        }
+        mark_to_close(a, tile.units, mark, instruments, rates, t);
+        if (sweep.results.equity != nullptr) write_equity(sweep, tile, t, a.equity);
+    }
+    store(a, tile.account);
+}

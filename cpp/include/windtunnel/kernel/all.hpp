@@ -1,0 +1,13 @@
+// Everything that is compiled once for each level, inside that level's namespace. The order
+// matters: rows, the rules on rows, decisions, and the loop that joins them.
+namespace windtunnel::WINDTUNNEL_LEVEL {
+
+#include "windtunnel/kernel/row.hpp"
+
+#include "windtunnel/kernel/account.hpp"
+
+#include "windtunnel/kernel/decide.hpp"
+
+#include "windtunnel/kernel/advance.hpp"
+
+}  // namespace windtunnel::WINDTUNNEL_LEVEL

@@ -1,0 +1,105 @@
+// A row of lanes at work: vectors of WINDTUNNEL_WIDTH doubles. Compiled once for each level; see
+// levels.hpp, which includes this file several times.
+//
+// Arithmetic is lane by lane, comparisons give masks, and a number stands for a row of it.
+
+typedef double Part __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
+typedef float NarrowPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(float))));
+typedef std::int64_t BitsPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
+
+inline constexpr std::size_t kParts = kLanes / WINDTUNNEL_WIDTH;
+
+// All bits of a lane, or none.
+struct Mask {
+    BitsPart part[kParts];
+};
+
+struct Row {
+    Part part[kParts];
+
+    WINDTUNNEL_INLINE Row() = default;
+    WINDTUNNEL_INLINE Row(double number) {
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = number - Part{};
+    }
+    WINDTUNNEL_INLINE explicit Row(const double* from) { std::memcpy(part, from, sizeof part); }
+    WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
+    WINDTUNNEL_INLINE explicit Row(const float* from) {
+        for (std::size_t p = 0; p < kParts; ++p) {
+            NarrowPart narrow;
+            std::memcpy(&narrow, from + p * WINDTUNNEL_WIDTH, sizeof narrow);
+            part[p] = __builtin_convertvector(narrow, Part);
+        }
+    }
+    WINDTUNNEL_INLINE void store(double* to) const { std::memcpy(to, part, sizeof part); }
+    WINDTUNNEL_INLINE void store(Lane& lane) const { store(lane.value); }
+};
+
+#define WINDTUNNEL_EACH_PART(Result, type, expression)                    \
+    type Result;                                                          \
+    for (std::size_t p = 0; p < kParts; ++p) Result.part[p] = expression; \
+    return Result
+
+WINDTUNNEL_INLINE Row operator+(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(sum, Row, a.part[p] + b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator-(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(difference, Row, a.part[p] - b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator*(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(product, Row, a.part[p] * b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator/(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(quotient, Row, a.part[p] / b.part[p]);
+}
+WINDTUNNEL_INLINE Row& operator+=(Row& a, const Row& b) {
+    return a = a + b;
+}
+WINDTUNNEL_INLINE Row& operator-=(Row& a, const Row& b) {
+    return a = a - b;
+}
+WINDTUNNEL_INLINE Row magnitude(const Row& a) {
+    WINDTUNNEL_EACH_PART(size, Row, (Part)((BitsPart)a.part[p] & INT64_MAX));
+}
+
+WINDTUNNEL_INLINE Mask operator<(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] < b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator<=(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] <= b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator>(const Row& a, const Row& b) {
+    return b < a;
+}
+WINDTUNNEL_INLINE Mask operator>=(const Row& a, const Row& b) {
+    return b <= a;
+}
+WINDTUNNEL_INLINE Mask operator==(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] == b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator!=(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] != b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator&(const Mask& a, const Mask& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] & b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator|(const Mask& a, const Mask& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] | b.part[p]);
+}
+WINDTUNNEL_INLINE Mask operator~(const Mask& a) {
+    WINDTUNNEL_EACH_PART(mask, Mask, ~a.part[p]);
+}
+
+// Where the mask holds `yes`, elsewhere `no`.
+WINDTUNNEL_INLINE Row select(const Mask& mask, const Row& yes, const Row& no) {
+    WINDTUNNEL_EACH_PART(chosen, Row, mask.part[p] ? yes.part[p] : no.part[p]);
+}
+
+WINDTUNNEL_INLINE bool any(const Mask& mask) {
+    BitsPart all = mask.part[0];
+    for (std::size_t p = 1; p < kParts; ++p) all |= mask.part[p];
+    std::int64_t found = 0;
+    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) found |= all[w];
+    return found != 0;
+}
+
+#undef WINDTUNNEL_EACH_PART

@@ -1,0 +1,34 @@
+// A sweep over a market, and the tiles of lanes that it consists of.
+#pragma once
+
+#include <cstddef>
+
+#include "windtunnel/account.hpp"
+#include "windtunnel/lanes.hpp"
+#include "windtunnel/market.hpp"
+#include "windtunnel/results.hpp"
+#include "windtunnel/terms.hpp"
+
+namespace windtunnel {
+
+// `Door` is what the caller gave: exposures, or scores with policies.
+template <class Door>
+struct Sweep {
+    const Door& door;
+    const Market& market;
+    const Terms& terms;
+    const Results& results;
+};
+
+template <class Door>
+struct Tile {
+    Account<Lane> account;
+    typename Door::Tile door;
+    Lane* units;    // one row an instrument
+    Lane* signals;  // one row an instrument, where the door has a memory
+    std::size_t width;
+    std::size_t configuration[kLanes];
+    bool in_order;  // lanes are neighbouring configurations, so that rows can be copied whole
+};
+
+}  // namespace windtunnel

@@ -36,6 +36,8 @@ NASTY = st.text(max_size=20) | st.sampled_from(
         "\\",
         "&amp;",
         "max_drawdown _x",
+        "__0__",
+        "``",
         "===",
         "    four",
         "\u2028\x00",

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from windtunnel.memory_bank.front_matter import Scalar
 
 UNDEFINED = "–"
-SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)")
+SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 LINK = re.compile(r"(?<!\\)\[(?:[^\]\\]|\\.)*\]\((?:<([^<>]*)>|([^()<>\s]+))[^()]*\)")
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`[^`\n]+`")
+CODE = re.compile(r"(?<![\\`])(`+)(?!`)[^\n]+?(?<!`)\1(?!`)")
 
 
 def inline(text: str) -> str:

@@ -32,7 +32,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    _sync(path.parent)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -76,15 +76,13 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o755)
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
+        for entry in [*temporary.rglob("*"), temporary]:
+            _sync(entry)
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync_directory(path.parent)
+    _sync(path.parent)
 
 
 def digest(path: str | Path) -> str:
@@ -102,8 +100,8 @@ def digests(directory: str | Path, *, leave_out: frozenset[str] = frozenset()) -
     return {name: digest(directory / name) for name in names if name not in leave_out}
 
 
-def _sync_directory(path: Path) -> None:
-    """Make a rename durable: the directory entry itself must reach the disk."""
+def _sync(path: Path) -> None:
+    """Bring a file's content, or a directory's names, to the disk: a rename alone is not durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -64,9 +64,9 @@ def report_data(found: Findings) -> page.ReportData:
         objective=study.study.objective,
         champion=found.champion.number,
         champion_rule=(
-            f"The champion is trial {found.champion.number}: the mean objective of it and its "
-            f"{found.champion.neighbours - 1} nearest trials is the highest "
-            f"({found.champion.plateau:.3f}); a lone peak is more likely luck."
+            f"It was chosen by its plateau: the mean objective of it and its "
+            f"{found.champion.neighbours - 1} nearest trials ({found.champion.plateau:.3f}) is the "
+            f"highest; a lone peak is more likely luck."
         ),
         champion_metrics=found.metrics,
         buy_and_hold_metrics=found.benchmark_metrics,

@@ -99,5 +99,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     done = _windtunnel("run", _write_study(workspace), "--json", cwd=workspace)
     assert done.returncode == 0, done.stderr + done.stdout
     figures = json.loads(done.stdout)
-    run = workspace / figures["run"]
+    run = workspace / figures["path"]
     return Finished(workspace, run, figures, pl.read_parquet(run / "trials.parquet"))

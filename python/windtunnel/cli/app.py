@@ -122,7 +122,7 @@ def _carry_out(work: Callable[[tuple[Any, ...]], Any], *, as_json: bool, quiet: 
             )
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        print(json.dumps({"run": str(result.run.path), **result.figures}))  # noqa: T201
+        print(json.dumps({"path": str(result.run.path), **result.figures}))  # noqa: T201
     elif quiet:
         print(result.verdict)  # noqa: T201 - the one line that was asked for
     else:

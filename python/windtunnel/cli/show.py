@@ -61,24 +61,24 @@ def _best_trials(outcome: StudyResult) -> Table:
     best = outcome.trials.drop_nulls("objective").sort("objective", descending=True)
     champion = outcome.figures["champion"]["number"]
     table = Table(title=f"Best of {len(outcome.trials)} trials", title_justify="left")
-    table.add_column("trial", justify="right")
-    for name in searched:
-        table.add_column(name.split(".")[1].replace("_", " "), justify="right")
-    for name in ("objective", "return", "drawdown", "fills"):
-        table.add_column(name, justify="right")
+    for name in ("trial", "objective", "return", "drawdown", "fills"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("configuration")
     rows = best.head(BEST_SHOWN).to_dicts()
     if champion not in {row["number"] for row in rows}:
         rows += best.filter(number=champion).to_dicts()
     for row in rows:
-        mark = " *" if row["number"] == champion else ""
+        chosen = row["number"] == champion
         table.add_row(
-            f"{row['number']}{mark}",
-            *(f"{row[name]:.3g}" for name in searched),
+            f"{row['number']}{' *' if chosen else ''}",
             f"{row['objective']:.3f}",
             percent(row["total_return"]),
             percent(row["max_drawdown"]),
             str(row["fills"]),
-            style="bold" if mark else "",
+            ", ".join(
+                f"{name.split('.')[1].replace('_', ' ')} {row[name]:.3g}" for name in searched
+            ),
+            style="bold" if chosen else "",
         )
     table.caption = "* champion: best on its plateau of similar configurations, not the peak"
     table.caption_justify = "left"

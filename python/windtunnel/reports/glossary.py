@@ -108,6 +108,13 @@ STATISTICS: dict[str, Term] = {
         "Where the Sharpe ratio lies when blocks of the champion's own returns are redrawn; it "
         "knows nothing of the other trials.",
     ),
+    "psr_active": Term(
+        "Probability of beating buy and hold",
+        "probability",
+        "probability",
+        "How likely the true mean of the champion's returns less those of buy and hold is above "
+        "zero, if this were the only trial ever made.",
+    ),
     "min_track_record_bars": Term(
         "Minimum track record length",
         "bars",

@@ -62,6 +62,11 @@ class Strategy(Protocol):
     bit, whether the history was lived through or handed to the constructor.
     """
 
+    @property
+    def told(self) -> int:
+        """Number of trials told so far, failed and pruned ones included."""
+        ...
+
     def ask(self, n: int) -> list[Suggestion]:
         """Suggest a cohort of `n` configurations with consecutive numbers."""
         ...

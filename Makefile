@@ -60,12 +60,12 @@ install: $(VENV)/.package ## Build and install the package into .venv
 
 demo: $(VENV)/.package ## Run the example study on bundled prices (about three minutes)
 	$(BIN)/windtunnel run $(STUDY)
-	@echo
-	@echo "What to do next:"
-	@echo "  make report                      open the report of the newest run"
-	@echo "  $(BIN)/windtunnel serve          answer predictions from the registered model"
-	@echo "  $(BIN)/windtunnel --help         everything else"
-	@echo "  cp $(STUDY) my_study.toml        begin a study of your own"
+	@printf '\nWhat to do next:\n'
+	@printf '  %-34s %s\n' \
+	'make report' 'write the report of the newest run again' \
+	'$(BIN)/windtunnel serve' 'answer predictions from the registered model' \
+	'$(BIN)/windtunnel --help' 'everything else' \
+	'cp $(STUDY) .' 'begin a study of your own'
 
 report: $(VENV)/.package ## Write the report of the newest run, or of RUN=..., to build/report.html
 	@test -n "$(RUN)" || { echo "There is no run yet: make demo makes one." >&2; exit 1; }

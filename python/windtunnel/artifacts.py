@@ -101,7 +101,7 @@ def digests(directory: str | Path, *, leave_out: frozenset[str] = frozenset()) -
 
 
 def _sync(path: Path) -> None:
-    """Bring a file's content, or a directory's names, to the disk: a rename alone is not durable."""
+    """Bring a file's content or a directory's names to the disk; a rename alone does not."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

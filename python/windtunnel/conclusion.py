@@ -25,12 +25,14 @@ from windtunnel.holdout import open_holdout
 from windtunnel.ledger import Ledger
 from windtunnel.memory_bank import ExperimentEntry, MemoryBank
 from windtunnel.models.factory import create
-from windtunnel.runs import UNSEALED, Run
+from windtunnel.runs import Run
 from windtunnel.trainers.scoring import score_rows
 from windtunnel.validation import Course, Pipeline, policy_table
 
 Float64Array = npt.NDArray[np.float64]
 
+# Files of a run that another run of the same study makes again byte for byte.
+REPRODUCIBLE = ("study.toml", "bars.parquet", "trials.parquet", "holdout.parquet")
 # Columns of the trial table that are no metric of the trial's result.
 NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated")
 
@@ -316,7 +318,7 @@ def _memory_entry(found: Findings, figures: Mapping[str, Any]) -> ExperimentEntr
         run_id=found.run.id.split("~")[0],
         study=study.study.name,
         created=found.created,
-        command=f"windtunnel run runs/{found.run.id}/study.toml --fresh",
+        command=found.run.command,
         question=(
             f"Does {study.model.family} on {len(study.features.use)} features find an edge in "
             f"{', '.join(found.course.panel.symbols)} that survives costs, {len(found.trials)} "
@@ -339,7 +341,7 @@ def _memory_entry(found: Findings, figures: Mapping[str, Any]) -> ExperimentEntr
         },
         champion=dict(found.champion.params),
         versions=dict(figures["versions"]),
-        artifacts={**artifacts.digests(found.run.path, leave_out=UNSEALED | {"result.json"})},
+        artifacts={name: artifacts.digest(found.run.path / name) for name in REPRODUCIBLE},
     )
 
 

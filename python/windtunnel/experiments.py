@@ -99,18 +99,25 @@ class Study:
         Folder to which `data.source` is relative.
     bars : polars.DataFrame or LazyFrame, optional
         Bars in long form, used in place of `data.source`.
+    origin : str, optional
+        The study file as it was named, for the record of how to run it again.
     """
 
     file: StudyFile
     base: Path = field(default_factory=Path)
     bars: pl.DataFrame | pl.LazyFrame | None = None
+    origin: str | None = None
 
     @classmethod
     def from_toml(
         cls, path: str | Path, *, bars: pl.DataFrame | pl.LazyFrame | None = None
     ) -> Study:
         """Read a study file; errors as in `windtunnel.config.load_study_file`."""
-        return cls(load_study_file(path), Path(path).parent, bars)
+        given = Path(path)
+        # Records are shared: a path of this machine alone would help nobody.
+        origin = given.name if given.is_absolute() else given.as_posix()
+        own = bars is None
+        return cls(load_study_file(given), given.parent, bars, origin if own else None)
 
     @classmethod
     def from_dict(
@@ -162,7 +169,7 @@ class Study:
         path = Path(workspace) / "runs" / run_id(self.file, panel.fingerprint)
         if fresh and path.exists():
             _set_aside(path)
-        run = Run.create(path, self.file, bars)
+        run = Run.create(path, self.file, bars, origin=self.origin)
         return _carry_out(run, panel, report, observers, open_holdout)
 
 

@@ -108,7 +108,7 @@ def report_data(found: Findings) -> page.ReportData:
         warnings=found.quality.warnings,
         configuration=to_toml(study),
         commands=(
-            f"windtunnel run runs/{found.run.id}/study.toml --fresh",
+            found.run.command,
             f"windtunnel verify runs/{found.run.id}",
         ),
         versions=environment.versions(),

@@ -4,6 +4,7 @@
 
     runs/<run id>/
       study.toml         the study, every default spelled out; runs again as it stands
+      origin.json        the command that started it
       bars.parquet       the bars after the quality gate
       environment.json   versions, devices and flags that decide the bits
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
@@ -22,6 +23,7 @@ import fcntl
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +65,11 @@ class Run:
         return (self.path / MANIFEST).is_file()
 
     @classmethod
-    def create(cls, path: Path, study: StudyFile, bars: pl.DataFrame) -> Run:
-        """Start a run directory, or return the one that an earlier attempt left."""
+    def create(cls, path: Path, study: StudyFile, bars: pl.DataFrame, *, origin: str | None) -> Run:
+        """Start a run directory, or return the one that an earlier attempt left.
+
+        `origin` is the study file as the user named it, None for a study made in Python.
+        """
         run = cls(path)
         if not path.exists():
             own = study.model_copy(
@@ -77,6 +82,8 @@ class Run:
             with artifacts.new_directory(path) as fresh:
                 artifacts.write_text(fresh / "study.toml", to_toml(own))
                 bars.write_parquet(fresh / "bars.parquet")
+                again = origin or f"runs/{path.name}/study.toml"
+                artifacts.write_json(fresh / "origin.json", {"command": f"windtunnel run {again}"})
         return run
 
     @classmethod
@@ -95,6 +102,11 @@ class Run:
             )
         return cls(path)
 
+    @property
+    def command(self) -> str:
+        """What a colleague types to carry the same study out again."""
+        return str(json.loads((self.path / "origin.json").read_text())["command"])
+
     def study(self) -> StudyFile:
         """The study that this run carries out."""
         return load_study_file(self.path / "study.toml")
@@ -110,6 +122,11 @@ class Run:
                     f"run {self.id} is being worked on by another process",
                     "Wait for it to end, or stop it first",
                 ) from None
+            for leftover in self.path.rglob(".*.tmp"):  # of an attempt that was killed
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
             yield
 
     def hold_environment(self, environment: dict[str, str]) -> None:

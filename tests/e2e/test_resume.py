@@ -56,7 +56,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path, stage: str
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
-    wait_for(tmp_path, f"*/{stage}", process)
+    wait_for(tmp_path, f"small-*/{stage}", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     run = next((tmp_path / "runs").glob("small-*"))
@@ -75,7 +75,7 @@ def test_interrupt_leaves_a_resumable_study(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
-    wait_for(tmp_path, "*/cohorts/0000", process)
+    wait_for(tmp_path, "small-*/cohorts/0000", process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130, output
@@ -90,7 +90,7 @@ def test_cohort_damaged_on_disk_is_named(
     windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path, steps=5), tmp_path)
-    cohort = wait_for(tmp_path, "*/cohorts/0000", process)
+    cohort = wait_for(tmp_path, "small-*/cohorts/0000", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     table = cohort / "trials.parquet"
@@ -105,7 +105,7 @@ def test_two_processes_cannot_work_on_one_run(
     windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
-    run = wait_for(tmp_path, "*/run.lock", process).parent
+    run = wait_for(tmp_path, "small-*/run.lock", process).parent
     done = windtunnel("resume", run, cwd=tmp_path)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -117,7 +117,7 @@ def test_changed_bars_are_refused(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path, steps=5), tmp_path)
-    run = wait_for(tmp_path, "*/run.lock", process).parent
+    run = wait_for(tmp_path, "small-*/run.lock", process).parent
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     bars = pl.read_parquet(run / "bars.parquet")

@@ -144,23 +144,11 @@ def models(console: Console, registry: Registry, *, as_json: bool) -> None:
 
 def ledger(console: Console, kept: Ledger, *, as_json: bool) -> None:
     """Trials ever made, a row a run."""
-    rows: dict[str, dict[str, Any]] = {}
-    for cohort in kept.cohorts():
-        row = rows.setdefault(
-            cohort.run_id,
-            {
-                "run": cohort.run_id,
-                "trials": 0,
-                "instruments": len(cohort.span.symbols),
-                "first": cohort.span.start[:10],
-                "last": cohort.span.end[:10],
-            },
-        )
-        row["trials"] += len(cohort.trials)
+    rows = kept.summary()
     if as_json:
-        print(json.dumps(list(rows.values())))  # noqa: T201
+        print(json.dumps(rows))  # noqa: T201
         return
-    _rows(console, list(rows.values()), "no trials have been made here yet")
+    _rows(console, rows, "no trials have been made here yet")
 
 
 def pairs(console: Console, values: Mapping[str, str], *, as_json: bool) -> None:
@@ -177,7 +165,7 @@ def features(console: Console, kinds: Iterable[Any]) -> None:
     """Feature kinds and what they mean."""
     table = Table("kind", "meaning", "smallest window")
     for kind in kinds:
-        table.add_row(kind.kind, kind.meaning, str(kind.smallest_window))
+        table.add_row(kind.kind, kind.meaning, str(kind.smallest))
     console.print(table)
 
 

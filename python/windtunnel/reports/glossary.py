@@ -67,7 +67,7 @@ STATISTICS: dict[str, Term] = {
         "Best Sharpe ratio expected by luck",
         "ratio",
         "a year",
-        "What the best of the effective trials would show if none of them had any skill.",
+        "What the best of all trials of the project's life would show if none had any skill.",
     ),
     "trials_study": Term(
         "Trials in this study",

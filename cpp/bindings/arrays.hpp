@@ -28,7 +28,8 @@ inline void require_shape(const py::array& array, const char* argument,
     std::string wanted;
     for (const py::ssize_t length : shape) {
         same = same && array.shape(axis) == length;
-        wanted += (axis++ > 0 ? ", " : "") + std::to_string(length);
+        if (axis++ > 0) wanted += ", ";
+        wanted += std::to_string(length);
     }
     if (!same)
         throw std::invalid_argument(std::string(argument) + ": must have shape (" + wanted + ")");

@@ -21,8 +21,14 @@ struct Row {
     WINDTUNNEL_INLINE Row(double number) {
         for (std::size_t p = 0; p < kParts; ++p) part[p] = number - Part{};
     }
-    WINDTUNNEL_INLINE explicit Row(const double* from) { std::memcpy(part, from, sizeof part); }
-    WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
+    // Part by part: a compiler keeps rows in registers when nothing treats them as a whole.
+    WINDTUNNEL_INLINE explicit Row(const double* from) {
+        for (std::size_t p = 0; p < kParts; ++p) {
+            Part wide;
+            std::memcpy(&wide, from + p * WINDTUNNEL_WIDTH, sizeof wide);
+            part[p] = wide;
+        }
+    }
     WINDTUNNEL_INLINE explicit Row(const float* from) {
         for (std::size_t p = 0; p < kParts; ++p) {
             NarrowPart narrow;
@@ -30,7 +36,13 @@ struct Row {
             part[p] = __builtin_convertvector(narrow, Part);
         }
     }
-    WINDTUNNEL_INLINE void store(double* to) const { std::memcpy(to, part, sizeof part); }
+    WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
+    WINDTUNNEL_INLINE void store(double* to) const {
+        for (std::size_t p = 0; p < kParts; ++p) {
+            const Part wide = part[p];
+            std::memcpy(to + p * WINDTUNNEL_WIDTH, &wide, sizeof wide);
+        }
+    }
     WINDTUNNEL_INLINE void store(Lane& lane) const { store(lane.value); }
 };
 

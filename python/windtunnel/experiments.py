@@ -260,7 +260,7 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
         history=[_outcomes(table, study) for table in done],
     )
     already = count = sum(len(table) for table in done)
-    bus.emit(events.StageStarted("tune", f"{study.study.trials} trials"))
+    bus.emit(events.TuningStarted(already, study.study.trials))
     while count < study.study.trials:
         began = time.monotonic()
         suggestions = strategy.ask(min(study.study.cohort, study.study.trials - count))

@@ -13,9 +13,14 @@ from windtunnel.interrupts import held_back
 def test_interrupt_comes_after_the_block() -> None:
     before = signal.getsignal(signal.SIGINT)
     finished = []
-    with pytest.raises(KeyboardInterrupt), held_back():
-        signal.raise_signal(signal.SIGINT)
-        finished.append(True)
+
+    def write() -> None:
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            finished.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert finished
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -258,13 +258,12 @@ def _trials_sentence(figures: Figures) -> str:
 
 def _overfitting_sentence(pbo: float | None) -> str:
     if pbo is None:
-        return "The probability of backtest overfitting could not be computed."
-    verdict = (
-        "choosing the best trial carries over"
-        if pbo <= OVERFIT
-        else ("choosing the best trial on one half of the time tells little about the other half")
+        return "The probability of backtest overfitting (PBO) could not be computed."
+    verdict = "the choice carries over" if pbo <= OVERFIT else "the choice carries over too seldom"
+    return (
+        f"The trial that is best on one half of the time falls below the median on the other half "
+        f"in {pbo:.0%} of splits (PBO): {verdict}."
     )
-    return f"In {pbo:.0%} of splits the best half ends below the median: {verdict} (PBO)."
 
 
 def _benchmark_sentence(metrics: Figures, benchmark: Figures, active: float | None) -> str:

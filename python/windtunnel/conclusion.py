@@ -21,6 +21,7 @@ def conclude(
 ) -> str:
     """Carry a study whose trials are done to its end; return the verdict's headline."""
     found = find(run, course, quality, folds, final, bus, force_reason)
+    run.write_table("trials.parquet", found.trials)
     run.write_table("holdout.parquet", delivery.decisions(found))
     bus.emit(events.StageStarted("report"))
     presentation.write_report(found, run.path / "report.html")

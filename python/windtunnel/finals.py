@@ -42,13 +42,14 @@ class Stress:
     `break_even_bps` is the one-way cost at which the total return over the validation
     slices falls to zero; NaN when it is below zero even without costs, infinite never:
     the search ends at 1,000 basis points and then reports that bound. `learning` holds the
-    ML metrics of each fold.
+    ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices.
     """
 
     rows: tuple[StressRow, ...]
     learning: tuple[dict[str, float], ...]
     break_even_bps: float
     benchmark: BacktestResult
+    scores: Float32Array
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
         tuple(_fold_learning(course, scores)),
         _break_even(pipeline, scores, params),
         buy_and_hold(course, *course.plan.out_of_sample),
+        np.ascontiguousarray(scores[:, :, 0]),
     )
 
 

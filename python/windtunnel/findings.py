@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from windtunnel import events, finals, judgement
+from windtunnel import events, extend, finals, judgement, portrait
 from windtunnel.data.quality import QualityReport
 from windtunnel.errors import HoldoutSealedError
 from windtunnel.holdout import open_holdout
-from windtunnel.ledger import Ledger
+from windtunnel.ledger import Ledger, PastTrials
+from windtunnel.metrics.financial import returns
 from windtunnel.runs import Run
 from windtunnel.validation import Course, Pipeline
 
@@ -23,9 +27,50 @@ Float64Array = npt.NDArray[np.float64]
 NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated")
 
 
+class AuditRecord(Protocol):
+    """What the report shows of an audit."""
+
+    @property
+    def name(self) -> str:
+        """The audit's name."""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether it held; None where it judges nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in words."""
+
+    @property
+    def figures(self) -> Mapping[str, float | int | None]:
+        """The numbers behind it."""
+
+
+@dataclass(frozen=True)
+class StudyLife:
+    """What the project's ledger holds of one study.
+
+    `counted` are the trials that deflate this study's statistics: those on bars that overlap
+    with its own, work done twice counted once.
+    """
+
+    study: str
+    runs: int
+    trials: int
+    failed: int
+    counted: int
+    best_sharpe: float | None
+
+
 @dataclass(frozen=True)
 class Findings:
-    """The champion, what it is worth, and what was looked at to know it."""
+    """The champion, what it is worth, and what was looked at to know it.
+
+    `statistics` are those that the user added, `problems` what went wrong in the user's own
+    functions, `life` the project's ledger with a row a study, and `audits` the results of
+    audits that were made beforehand.
+    """
 
     run: Run
     course: Course
@@ -43,6 +88,12 @@ class Findings:
     earlier_looks: tuple[str, ...]
     verdict: judgement.Verdict
     created: datetime
+    portrait: portrait.Portrait
+    deflation: Float64Array
+    statistics: dict[str, float | None]
+    problems: tuple[str, ...]
+    life: tuple[StudyLife, ...]
+    audits: tuple[AuditRecord, ...] = ()
 
 
 def find(
@@ -56,8 +107,9 @@ def find(
 ) -> Findings:
     """Everything that is computed; nothing but the look at the holdout is written."""
     study = course.study
-    trials = pl.read_parquet(run.path / "trials.parquet")
-    equity = np.concatenate([curves for _, curves in run.cohorts()], axis=1)
+    tables, curves = zip(*run.cohorts(), strict=True)
+    equity = np.concatenate(curves, axis=1)
+    trials, problems = with_own_metrics(course, pl.concat(tables), equity)
     champion = judgement.choose_champion(course, trials)
     row = trials.row(by_predicate=pl.col("number") == champion.number, named=True)
     bus.emit(events.StageStarted("stress", f"trial {champion.number}"))
@@ -66,20 +118,27 @@ def find(
     start, stop = course.plan.holdout
     stamps = course.panel.timestamps
     # All bars of the study count: a trial on any of them was a trial on these data.
-    ever = Ledger(run.path.parent / "ledger.jsonl").trials_on(
-        course.panel.symbols, stamps[0], stamps[-1]
-    )
-    ever = ever.without_repeats()
+    ledger = Ledger(run.path.parent / "ledger.jsonl")
+    ever = ledger.trials_on(course.panel.symbols, stamps[0], stamps[-1]).without_repeats()
     complete = trials.filter(pl.col("objective").is_not_null())["number"].to_numpy()
+    finished = np.ascontiguousarray(equity[:, complete])
+    column = int(np.searchsorted(complete, champion.number))
     luck = judgement.weigh_luck(
         course,
-        np.ascontiguousarray(equity[:, complete]),
-        int(np.searchsorted(complete, champion.number)),
+        finished,
+        column,
         stress.benchmark.equity[:, 0],
         trials_in_study=len(trials),
         sharpes_ever=ever.sharpes,
         trials_ever=ever.count,
     )
+    statistics, failed = extend.weigh(
+        returns(finished, course.execution.initial_cash),
+        column,
+        course.periods_per_year,
+        luck.figures,
+    )
+    problems += failed
     bus.emit(events.StageStarted("refit"))
     model = finals.refit(course, final, champion.params)
     holdout: finals.HoldoutResult | None = None
@@ -103,6 +162,10 @@ def find(
         name: row[name] for name in trials.columns if name not in {*NOT_METRICS, *study.search}
     }
     benchmark = finals.benchmark_metrics(course, stress.benchmark)
+    own_benchmark, _ = _own_metrics(course, stress.benchmark.equity, benchmark)
+    benchmark |= {name: float(values[0]) for name, values in own_benchmark.items()}
+    for problem in problems:
+        bus.emit(events.Warned(problem))
     verdict = judgement.judge(
         luck,
         metrics,
@@ -130,4 +193,62 @@ def find(
         earlier,
         verdict,
         datetime.now(UTC),
+        portrait.portray(
+            course, champion.params, stress.scores, own, stress.benchmark.equity[:, 0]
+        ),
+        portrait.deflation_path(
+            luck.figures.get("expected_maximum_sharpe"),
+            len(trials),
+            earlier=max(0, ever.count - len(trials)),
+        ),
+        statistics,
+        problems,
+        _life(ledger, ever),
     )
+
+
+def with_own_metrics(
+    course: Course, trials: pl.DataFrame, equity: Float64Array
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The trial table with a column for each metric that the user added, null for failed trials.
+
+    Returns the table and what went wrong, in sentences.
+    """
+    complete = trials["state"].to_numpy() == "complete"
+    columns, problems = _own_metrics(
+        course, np.ascontiguousarray(equity[:, complete]), trials.columns
+    )
+    added = []
+    for name, values in columns.items():
+        column = np.full(len(trials), np.nan)
+        column[complete] = values
+        added.append(pl.Series(name, column).fill_nan(None))
+    return trials.with_columns(added), problems
+
+
+def _own_metrics(
+    course: Course, equity: Float64Array, taken: Collection[str]
+) -> tuple[dict[str, Float64Array], tuple[str, ...]]:
+    return extend.measure(equity, course.execution.initial_cash, course.periods_per_year, taken)
+
+
+def _life(ledger: Ledger, ever: PastTrials) -> tuple[StudyLife, ...]:
+    """The ledger by study, in the order in which studies first came."""
+    counted = Counter(cohort.study for cohort, _ in ever.trials)
+    rows: dict[str, list[dict[str, str | int | float | None]]] = {}
+    for row in ledger.summary():
+        rows.setdefault(str(row["study"]), []).append(row)
+    found = []
+    for study, runs in rows.items():
+        sharpes = [float(row["best_sharpe"]) for row in runs if row["best_sharpe"] is not None]
+        found.append(
+            StudyLife(
+                study=study,
+                runs=len(runs),
+                trials=sum(int(row["trials"] or 0) for row in runs),
+                failed=sum(int(row["failed"] or 0) for row in runs),
+                counted=counted[study],
+                best_sharpe=max(sharpes, default=None),
+            )
+        )
+    return tuple(found)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel import environment
+from windtunnel import environment, extend
 from windtunnel.config import to_toml
 from windtunnel.config.study import FloatRange
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.reports import data as page
+from windtunnel.reports import glossary
+from windtunnel.reports.details import AuditRow, Details, LedgerRow
 from windtunnel.reports.html import write
+from windtunnel.reports.own_sections import own_sections
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +43,7 @@ def report_data(found: Findings) -> page.ReportData:
     course, study = found.course, found.course.study
     start, stop = course.plan.out_of_sample
     benchmark = found.stress.benchmark.equity[:, 0]
+    sections, problems = own_sections(found)
     delayed = next(row for row in found.stress.rows if row.delay_bars)
     return page.ReportData(
         title=study.study.name,
@@ -70,7 +74,7 @@ def report_data(found: Findings) -> page.ReportData:
         ),
         champion_metrics=found.metrics,
         buy_and_hold_metrics=found.benchmark_metrics,
-        statistics=found.luck.figures,
+        statistics=found.luck.figures | found.statistics,
         reasons=found.luck.reasons,
         pbo_logits=found.luck.pbo_logits,
         holdout=_holdout(found),
@@ -102,6 +106,8 @@ def report_data(found: Findings) -> page.ReportData:
                 last=row["last"],
                 bars=row["bars"],
                 missing=row["missing"],
+                zero_volume=row["zero_volume"],
+                largest_move=row["largest_move"],
             )
             for row in found.quality.summary.iter_rows(named=True)
         ),
@@ -125,6 +131,61 @@ def report_data(found: Findings) -> page.ReportData:
         ),
         caveats=CAVEATS,
         optimistic_fill=study.execution.fill == "same_close",
+        details=_details(found),
+        deflation=found.deflation,
+        audits=tuple(
+            AuditRow(
+                name=audit.name,
+                passed=audit.passed,
+                sentence=audit.sentence,
+                figures=audit.figures,
+            )
+            for audit in found.audits
+        ),
+        ledger=tuple(
+            LedgerRow(
+                study=row.study,
+                runs=row.runs,
+                trials=row.trials,
+                failed=row.failed,
+                counted=row.counted,
+                best_sharpe=row.best_sharpe,
+            )
+            for row in found.life
+        ),
+        own_sections=sections,
+        own_terms={
+            each.name: glossary.own_term(each.name, each.unit, each.meaning)
+            for kind in ("metric", "statistic")
+            for each in extend.registered(kind)
+        },
+        problems=found.problems + problems,
+    )
+
+
+def _details(found: Findings) -> Details:
+    portrait, course = found.portrait, found.course
+    trace = portrait.trace
+    start, stop = course.plan.out_of_sample
+    month, place = np.unique(
+        course.panel.timestamps[start:stop].astype("datetime64[M]"), return_inverse=True
+    )
+    return Details(
+        band=portrait.band,
+        window=portrait.window,
+        rolling=portrait.rolling,
+        rolling_benchmark=portrait.rolling_benchmark,
+        months=portrait.months,
+        trace=trace,
+        symbols=course.panel.symbols,
+        periods=month,
+        turnover=np.bincount(place, trace.turnover).astype(np.float64),
+        gross=np.bincount(place, trace.gross) / np.bincount(place),
+        net=np.bincount(place, trace.net) / np.bincount(place),
+        gap=portrait.gap,
+        calibration=portrait.calibration,
+        decay=portrait.decay,
+        horizon=course.labels.horizon,
     )
 
 

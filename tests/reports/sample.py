@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from windtunnel.backtest.trace import Trace
+from windtunnel.metrics.calibration import calibration_curve
+from windtunnel.metrics.decay import ic_decay
+from windtunnel.metrics.financial import returns
+from windtunnel.metrics.monthly import monthly_returns
+from windtunnel.metrics.rolling import rolling_sharpe
+from windtunnel.overfitting.bands import equity_band
 from windtunnel.reports.data import (
     Conventions,
     CostRow,
@@ -19,6 +26,7 @@ from windtunnel.reports.data import (
     ReportData,
     Verdict,
 )
+from windtunnel.reports.details import AuditRow, Details, LedgerRow
 
 DIMENSIONS = (
     Dimension(name="training.learning_rate", log=True),
@@ -103,6 +111,57 @@ def trial_table(count: int, failed: int = 0, seed: int = 3) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def details(equity: np.ndarray, benchmark: np.ndarray, stamps: np.ndarray, names: tuple[str, ...]):
+    """How the result came about; the trades are drawn at random, their sums are not."""
+    draw = np.random.default_rng(9)
+    bars, many = equity.size, len(names)
+    own = returns(equity, CASH)
+    profit = draw.normal(0, 1, many)
+    profit *= (equity[-1] - CASH + 22.0) / profit.sum()
+    months, place = np.unique(stamps.astype("datetime64[M]"), return_inverse=True)
+    gross = np.repeat(draw.choice([0.0, 0.5, 1.0], bars // 10 + 1), 10)[:bars]
+    net = gross * draw.choice([-1, 1], bars)
+    trace = Trace(
+        equity=equity,
+        gross=gross,
+        net=net,
+        turnover=draw.uniform(0, 0.4, bars),
+        profit=profit,
+        costs=draw.uniform(10, 900, many),
+        borrow=draw.uniform(0, 40, many),
+        traded=draw.uniform(1e5, 1e6, many),
+        fills=draw.integers(5, 500, many),
+        held=draw.integers(0, bars, many),
+        interest=22.0,
+    )
+    scores = draw.uniform(-0.4, 0.4, (bars, 2)).astype(np.float32)
+    labels = (draw.uniform(size=scores.shape) < (1 + 0.4 * scores) / 2).astype(np.float64)
+    return Details(
+        band=equity_band(own, initial=CASH, resamples=100) if bars >= 20 else None,
+        window=min(252, bars // 3),
+        rolling=rolling_sharpe(own, window=min(252, bars // 3), periods_per_year=252.0),
+        rolling_benchmark=rolling_sharpe(
+            returns(benchmark, CASH), window=min(252, bars // 3), periods_per_year=252.0
+        ),
+        months=monthly_returns(equity, stamps, CASH),
+        trace=trace,
+        symbols=names,
+        periods=months,
+        turnover=np.bincount(place, trace.turnover),
+        gross=np.bincount(place, gross) / np.bincount(place),
+        net=np.bincount(place, net) / np.bincount(place),
+        gap=3e-15,
+        calibration=calibration_curve(scores, labels),
+        decay=ic_decay(
+            scores,
+            np.cumprod(1 + draw.normal(0, 0.01, scores.shape), axis=0),
+            horizons=(1, 2, 5, 10, 20),
+            parts=((0, bars // 2), (bars // 2, bars)),
+        ),
+        horizon=5,
+    )
+
+
 def report_data(
     *,
     trials: int = 256,
@@ -110,6 +169,7 @@ def report_data(
     folds: int = 5,
     fold_bars: int = 410,
     holdout: bool = True,
+    closely: bool = True,
     symbols: tuple[str, ...] = ("AAPL", "FB", "GOOG", "IBM", "MSFT"),
     **changes: Any,
 ) -> ReportData:
@@ -226,6 +286,8 @@ def report_data(
                 last=datetime(2013, 3, 1, tzinfo=UTC),
                 bars=3311,
                 missing=i % 3,
+                zero_volume=i,
+                largest_move=-0.12 - 0.01 * i,
             )
             for i, symbol in enumerate(symbols)
         ),
@@ -240,5 +302,38 @@ def report_data(
             "year",
         ),
     }
+    if closely:
+        values |= {
+            "details": details(champion, benchmark, stamps, symbols),
+            "deflation": np.linspace(0.0, 0.61, trials) ** 0.5,
+            "audits": (
+                AuditRow(
+                    name="future",
+                    passed=True,
+                    sentence="Nothing before bar 812 changed.",
+                    figures={"changed": 0},
+                ),
+                AuditRow(
+                    name="delay",
+                    passed=False,
+                    sentence="One bar later nothing is left.",
+                    figures={"sharpe": -0.1, "lost": None},
+                ),
+                AuditRow(name="noise", passed=None, sentence="Not made: no time."),
+            ),
+            "ledger": (
+                LedgerRow(
+                    study="first_try",
+                    runs=2,
+                    trials=512,
+                    failed=3,
+                    counted=512,
+                    best_sharpe=0.71,
+                ),
+                LedgerRow(
+                    study="us_equities", runs=1, trials=256, failed=3, counted=256, best_sharpe=None
+                ),
+            ),
+        }
     renamed = {"trials_table": "trials", "holdout_value": "holdout"}
     return ReportData(**values | {renamed.get(key, key): v for key, v in changes.items()})

@@ -17,7 +17,7 @@ from .sample import report_data
 def resolved(value, key=""):
     """A figure with its colour names replaced by a colour, as the page does it."""
     if isinstance(value, str):
-        return "#123456" if key.endswith("color") else value
+        return "#123456" if key.endswith(("color", "colorway")) else value
     if isinstance(value, list):
         return [resolved(item, key) for item in value]
     if isinstance(value, dict):
@@ -27,7 +27,7 @@ def resolved(value, key=""):
 
 def colours(value, key=""):
     if isinstance(value, str):
-        return {value} if key.endswith("color") else set()
+        return {value} if key.endswith(("color", "colorway")) else set()
     if isinstance(value, list):
         return set().union(*(colours(item, key) for item in value), set())
     if isinstance(value, dict):

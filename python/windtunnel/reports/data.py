@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from windtunnel.errors import ReportError
+
+if TYPE_CHECKING:
+    from windtunnel.reports.details import AuditRow, Details, LedgerRow, OwnSection
+    from windtunnel.reports.glossary import Term
 
 FloatArray: TypeAlias = NDArray[np.float64]
 TimeArray: TypeAlias = NDArray[np.datetime64]
@@ -114,6 +118,8 @@ class InstrumentRow:
     last: datetime
     bars: int
     missing: int
+    zero_volume: int | None = None
+    largest_move: Number = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +157,13 @@ class ReportData:
         Keys of `glossary.STATISTICS`.
     reasons : mapping
         Why a metric or statistic is not defined, by key; shown where its value is missing.
+    details : Details, optional
+        How the result came about; its pictures and tables are absent without it.
+    deflation : (trials,) float64, optional
+        The best Sharpe ratio expected by luck after each trial, in order of their number.
+    audits, ledger : tuples of AuditRow and LedgerRow
+    own_sections, own_terms, problems : as the user added them
+        Sections, the looks of added metrics and statistics, and what failed in them.
 
     Raises
     ------
@@ -191,6 +204,13 @@ class ReportData:
     conventions: Conventions
     caveats: tuple[str, ...] = ()
     optimistic_fill: bool = False
+    details: Details | None = None
+    deflation: FloatArray | None = None
+    audits: tuple[AuditRow, ...] = ()
+    ledger: tuple[LedgerRow, ...] = ()
+    own_sections: tuple[OwnSection, ...] = ()
+    own_terms: Mapping[str, Term] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, before half a page is made."""

@@ -36,6 +36,7 @@ def equity(data: ReportData) -> Figure:
     shapes, notes = _marks(data)
     return {
         "data": [
+            *_band(data),
             _line("Cash", x, cash[at], "cash", dash="dot"),
             _line("Buy and hold", x, benchmark[at], "benchmark"),
             _line("Champion", x, champion[at], "champion", width=2.2),
@@ -47,12 +48,41 @@ def equity(data: ReportData) -> Figure:
             legend=LEGEND | {"y": 1.05, "traceorder": "reversed"},
             hovermode="x unified",
             xaxis=axis(anchor="y2", type="date"),
-            yaxis=money_axis(curves) | {"domain": [0.36, 1]},
+            yaxis=money_axis((*curves, *_reach(data))) | {"domain": [0.36, 1]},
             yaxis2=axis("Drawdown", domain=[0, 0.29], tickformat=".0%", nticks=4),
             shapes=shapes,
             annotations=notes,
         ),
     }
+
+
+def _band(data: ReportData) -> list[dict[str, Any]]:
+    """The bootstrap band behind the curves: its lower edge, then the fill up to the upper."""
+    band = data.details.band if data.details else None
+    if band is None:
+        return []
+    x = times(data.timestamps[band.bars])
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "line": {"color": "clear", "width": 0},
+        "hoverinfo": "skip",
+    }
+    positive = [values(np.where(ends > 0, ends, np.nan)) for ends in (band.low, band.high)]
+    name = f"{band.confidence:.0%} of redrawn curves"
+    return [
+        edge | {"y": positive[0], "name": "Lower end", "showlegend": False},
+        edge | {"y": positive[1], "fill": "tonexty", "fillcolor": "champion/28", "name": name},
+    ]
+
+
+def _reach(data: ReportData) -> tuple[FloatArray, ...]:
+    """The band's edges as far as an axis should show them: no lower than a tenth of the cash."""
+    band = data.details.band if data.details else None
+    if band is None:
+        return ()
+    return (np.maximum(band.low, data.initial_cash / 10), band.high)
 
 
 def holdout(data: ReportData) -> Figure | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast, get_args
 
 from windtunnel.reports.formats import Unit
 
@@ -39,6 +41,7 @@ METRICS: dict[str, Term] = {
     "dropped": Term("Orders dropped", "count", "orders"),
     "costs": Term("Fees and spread paid", "money", "currency"),
     "financing": Term("Financing and borrow paid", "money", "currency"),
+    "train_loss": Term("Training loss", "probability", "final, mean of folds"),
     "auc": Term("AUC", "probability", "0.5 is chance"),
     "accuracy": Term("Accuracy", "percent", "% of labels"),
     "log_loss": Term("Log loss", "probability", "nats, 0.693 is a coin"),
@@ -133,11 +136,19 @@ STATISTICS: dict[str, Term] = {
 INTERVAL = ("sharpe_low", "sharpe_high")
 
 
-def metric(key: str) -> Term:
-    """The term of a metric; an unknown key is shown by its own name."""
-    return METRICS.get(key, Term(key.replace("_", " "), "plain", ""))
+def metric(key: str, own: Mapping[str, Term]) -> Term:
+    """The term of a metric; an unknown key, also to the user's `own`, is shown by its name."""
+    return METRICS.get(key) or own.get(key) or Term(key.replace("_", " "), "plain", "")
 
 
-def statistic(key: str) -> Term:
-    """The term of a statistic; an unknown key is shown by its own name."""
-    return STATISTICS.get(key, Term(key.replace("_", " "), "plain", ""))
+def statistic(key: str, own: Mapping[str, Term]) -> Term:
+    """The term of a statistic; as `metric`."""
+    return STATISTICS.get(key) or own.get(key) or Term(key.replace("_", " "), "plain", "")
+
+
+def own_term(name: str, unit: str, meaning: str) -> Term:
+    """The term of a figure that the user added; an unknown unit is shown as a word."""
+    label = name.replace("_", " ").capitalize()
+    if unit in get_args(Unit):
+        return Term(label, cast("Unit", unit), "%" if unit == "percent" else "", meaning)
+    return Term(label, "plain", unit, meaning)

@@ -1,13 +1,15 @@
 """The report as one self-contained HTML file that needs no network.
 
-plotly.js is inlined once (4.8 MB, nearly all of the file's size; its Python package ships
-the full bundle alone). A content security policy allows the page's own scripts by their
-SHA-256 and nothing else, so that neither a name in the data nor an edit in transit runs.
+plotly.js is inlined once, compressed (1.9 MB in place of 4.8, nearly all of the file's size; its
+Python package ships the full bundle alone), and unpacked by the browser. A content security
+policy allows the page's own scripts by their SHA-256 and nothing else, so that neither a name
+in the data nor an edit in transit runs.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from functools import cache
@@ -19,7 +21,16 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from windtunnel.artifacts import write_text
-from windtunnel.reports import figures, formats, luck_figures, tables, trial_figures
+from windtunnel.reports import (
+    detail_tables,
+    figures,
+    formats,
+    luck_figures,
+    skill_figures,
+    tables,
+    time_figures,
+    trial_figures,
+)
 from windtunnel.reports.data import ReportData
 from windtunnel.reports.drawing import Figure
 
@@ -39,13 +50,15 @@ def render(data: ReportData) -> str:
     str
         A whole HTML document. The same data give the same text.
     """
-    scripts = [_own("guard.js"), _plotly(), _own("report.js")]
+    packed, digest = _plotly()
+    scripts = [_own(name) for name in ("guard.js", "unpack.js", "report.js")]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.globals["number"] = formats.number
     template = environment.from_string(_own("report.html.j2"))
     return template.render(
         data=data,
-        policy=_policy(scripts),
+        policy=_policy([*map(_digest, scripts), digest]),
+        plotly=packed,
         style=Markup(_own("report.css")),  # noqa: S704 - the package's own files
         scripts=[Markup(text) for text in scripts],  # noqa: S704 - the same
         figures=_json(pictures(data)),
@@ -70,7 +83,15 @@ def pictures(data: ReportData) -> dict[str, Figure]:
         "luck": luck_figures.luck(data),
         "logits": luck_figures.logits(data),
         "costs": figures.costs(data),
+        "rolling": time_figures.rolling(data),
+        "activity": time_figures.activity(data),
+        "deflation": luck_figures.deflation(data),
+        "calibration": skill_figures.calibration(data),
+        "decay": skill_figures.decay(data),
+        "contributions": skill_figures.contributions(data),
     }
+    for place, section in enumerate(data.own_sections):
+        found[f"own{place}"] = section.figure
     for place, figure in enumerate(trial_figures.slices(data).values()):
         found[f"slice{place}"] = figure
     return {name: figure for name, figure in found.items() if figure is not None}
@@ -82,6 +103,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     drawn = trial_figures.drawn(data).height
     finished = trial_figures.finished(data).height
     held = data.holdout
+    names = set(pictures(data))
     return {
         "cards": tables.cards(data),
         "folds": tables.folds(data),
@@ -90,6 +112,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             data.champion_metrics,
             data.buy_and_hold_metrics,
             data.reasons,
+            data.own_terms,
         ),
         "holdout_metrics": None
         if held is None or not held.read
@@ -98,6 +121,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             held.champion_metrics,
             held.buy_and_hold_metrics,
             data.reasons,
+            data.own_terms,
         ),
         "statistics": tables.statistics(data),
         "costs": tables.costs(data),
@@ -106,6 +130,17 @@ def _context(data: ReportData) -> dict[str, Any]:
         "states": {str(state): int(count) for state, count in states},
         "drawn": drawn,
         "finished": finished,
+        "months": detail_tables.months(data),
+        "contributions": detail_tables.contributions(data),
+        "audits": detail_tables.audits(data),
+        "ledger": detail_tables.ledger(data),
+        "own_tables": [
+            None if each.table is None else detail_tables.own(each.title, each.table)
+            for each in data.own_sections
+        ],
+        "drawn_names": names,
+        "has_skill": bool(names & {"calibration", "decay"}),
+        "gap": _gap(data),
         "negative": figures.goes_negative(data),
         "has_luck": luck_figures.sharpe_ratios(data).size > 0,
         "has_logits": luck_figures.logits(data) is not None,
@@ -129,6 +164,12 @@ def _above_luck(data: ReportData) -> int | None:
     return int((luck_figures.sharpe_ratios(data) > limit).sum())
 
 
+def _gap(data: ReportData) -> str:
+    """The largest difference between the traced equity and the engine's, in words."""
+    gap = data.details.gap if data.details else 0.0
+    return "a billionth" if gap <= 1e-9 else f"{gap:.2g}"
+
+
 def _json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
@@ -136,9 +177,13 @@ def _json(value: Any) -> Markup:
     return Markup(safe)  # noqa: S704 - no character with a meaning in HTML is left
 
 
-def _policy(scripts: list[str]) -> Markup:
+def _digest(script: str) -> str:
+    """SHA-256 of a script as a policy names it."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _policy(digests: list[str]) -> Markup:
     """Content security policy: these scripts by digest, inline style, nothing from outside."""
-    digests = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return Markup(  # noqa: S704 - base64 and constants
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
@@ -152,10 +197,10 @@ def _own(name: str) -> str:
 
 
 @cache
-def _plotly() -> str:
-    """The text of plotly.js; read on first use, because importing plotly is slow."""
+def _plotly() -> tuple[Markup, str]:
+    """plotly.js as base64 of gzip, and its digest; read on first use: importing it is slow."""
     from plotly.offline import get_plotlyjs  # noqa: PLC0415
 
     text: str = get_plotlyjs()
-    # line endings are normalised by a browser before it takes the digest
-    return text.replace("\r\n", "\n").replace("</script", "<\\/script")
+    packed = base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
+    return Markup(packed), _digest(text)  # noqa: S704 - base64

@@ -1,4 +1,4 @@
-"""Histograms that show how far luck alone would reach: Sharpe ratios, and CSCV logits."""
+"""How far luck alone would reach: Sharpe ratios, the bar that rises, and CSCV logits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import polars as pl
 
 from windtunnel.reports.data import FloatArray, ReportData
 from windtunnel.reports.drawing import Figure, axis, layout, padded, values
+from windtunnel.reports.figures import LEGEND
+
+MOST_TRIALS = 3000  # dots in the picture of the search
 
 
 def luck(data: ReportData) -> Figure | None:
@@ -49,6 +52,47 @@ def logits(data: ReportData) -> Figure | None:
     note = _flag(0.0, 1.03, "below the median", "luck", leftwards=True)
     title = "Logit of the winner's rank on unseen blocks"
     return _histogram(found, title, "Splits", [shape], [note])
+
+
+def deflation(data: ReportData) -> Figure | None:
+    """Every trial's Sharpe ratio in the order of the search, against the bar that luck sets."""
+    path = data.deflation
+    if path is None or not np.isfinite(path).any() or sharpe_ratios(data).size == 0:
+        return None
+    table = data.trials.sort("number")
+    found = table["sharpe"].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    x = np.arange(1, len(found) + 1)
+    best = np.fmax.accumulate(found)
+    at = np.arange(len(found))
+    if len(found) > MOST_TRIALS:  # the highest are never left out: the running best shows them
+        at = np.unique(np.linspace(0, len(found) - 1, MOST_TRIALS).astype(np.int64))
+    own = int(table["number"].to_list().index(data.champion))
+    marker = {"size": 5, "color": "dots", "opacity": 0.65}
+    big = {"size": 11, "color": "champion", "symbol": "diamond"}
+    base: dict[str, Any] = {"type": "scatter", "hovertemplate": "%{y:.2f}"}
+    return {
+        "data": [
+            base
+            | {"mode": "markers", "name": "A trial", "marker": marker}
+            | {"x": x[at].tolist(), "y": values(found[at])},
+            base
+            | {"mode": "lines", "name": "Best so far", "line": {"color": "text", "width": 1.4}}
+            | {"x": x[at].tolist(), "y": values(best[at])},
+            base
+            | {"mode": "lines", "name": "Best expected by luck"}
+            | {"line": {"color": "luck", "width": 2, "dash": "dash"}}
+            | {"x": x[at].tolist(), "y": values(path[at])},
+            base
+            | {"mode": "markers", "name": "Champion", "marker": big}
+            | {"x": [own + 1], "y": values(found[[own]])},
+        ],
+        "layout": layout(
+            showlegend=True,
+            legend=LEGEND,
+            xaxis=axis("Trial, in the order of the search", nticks=6, showgrid=False),
+            yaxis=axis("Sharpe ratio a year", nticks=6),
+        ),
+    }
 
 
 def sharpe_ratios(data: ReportData) -> FloatArray:

@@ -14,11 +14,12 @@
     const style = getComputedStyle(document.documentElement);
     return (name) => {
       const [colour, opacity = ""] = name.split("/");
-      return style.getPropertyValue("--" + colour).trim() + opacity;
+      const found = style.getPropertyValue("--" + colour).trim();
+      return found ? found + opacity : name; // a user's figure may bring its own colours
     };
   };
   const coloured = (value, look, key = "") => {
-    if (typeof value === "string") return /color$/.test(key) ? look(value) : value;
+    if (typeof value === "string") return /color(way)?$/.test(key) ? look(value) : value;
     if (Array.isArray(value)) return value.map((item) => coloured(item, look, key));
     if (value === null || typeof value !== "object") return value;
     return Object.fromEntries(
@@ -33,6 +34,13 @@
   };
   // One picture that fails leaves the others alone.
   const draw = async () => {
+    try {
+      await unpacked;
+    } catch (error) {
+      complain(String(error));
+      document.getElementById("broken").hidden = false;
+      return;
+    }
     const look = palette();
     const family = getComputedStyle(document.body).fontFamily;
     const results = await Promise.allSettled(
@@ -49,7 +57,7 @@
   const printing = (on) => {
     document.documentElement.classList.toggle("printing", on);
     draw();
-    for (const place of document.querySelectorAll(".plot")) Plotly.Plots.resize(place);
+    if (window.Plotly) for (const place of document.querySelectorAll(".plot")) Plotly.Plots.resize(place);
   };
   window.addEventListener("beforeprint", () => {
     for (const block of document.querySelectorAll("details")) block.open = true;

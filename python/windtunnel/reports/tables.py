@@ -83,19 +83,23 @@ def metrics(
     champion: Mapping[str, Number],
     benchmark: Mapping[str, Number],
     reasons: Mapping[str, str],
+    own: Mapping[str, glossary.Term],
 ) -> Table:
     """Champion against buy and hold, in the glossary's order, unknown keys last."""
     known = [key for key in glossary.METRICS if key in champion or key in benchmark]
     others = [key for key in champion if key not in glossary.METRICS]
     rows = []
     for key in [*known, *others]:
-        term = glossary.metric(key)
+        term = glossary.metric(key, own)
         reason = reasons.get(key, UNDEFINED)
         other = benchmark.get(key)
         absent = reason if key in benchmark else "not measured for buy and hold"
+        label = _named(term)
+        if key in own and term.meaning:
+            label += Markup(" <small>{}</small>").format(term.meaning)
         rows.append(
             (
-                _named(term),
+                label,
                 number(champion.get(key), term.unit, reason),
                 number(other, term.unit, absent),
             )
@@ -119,7 +123,7 @@ def statistics(data: ReportData) -> Table:
     keys += [key for key in given if key not in glossary.STATISTICS and key not in (low, high)]
     rows = []
     for key in keys:
-        term = glossary.statistic(key)
+        term = glossary.statistic(key, data.own_terms)
         reason = data.reasons.get(key, UNDEFINED)
         if key == "sharpe_interval":
             ends = (number(given[low], "ratio", reason), number(given[high], "ratio", reason))
@@ -199,6 +203,7 @@ def instruments(data: ReportData) -> Table:
     """One row an instrument, as the quality gate saw it."""
     ends = [end for row in data.instruments for end in (row.first, row.last)]
     days = all(end.hour == end.minute == 0 for end in ends)
+    plain = all(row.zero_volume is None for row in data.instruments)
     rows = [
         (
             escape(row.symbol),
@@ -206,6 +211,8 @@ def instruments(data: ReportData) -> Table:
             moment(row.last, dates_only=days),
             number(row.bars, "count"),
             number(row.missing, "count"),
+            *(() if plain else (number(row.zero_volume, "count", "not counted"),)),
+            *(() if plain else (number(row.largest_move, "percent", "a single bar"),)),
         )
         for row in data.instruments
     ]
@@ -215,6 +222,7 @@ def instruments(data: ReportData) -> Table:
         Column("Last bar", kind="time"),
         Column("Bars"),
         Column("Missing", "between first and last"),
+        *(() if plain else (Column("No volume", "bars"), Column("Largest move", "close to close"))),
     )
     return Table("Instruments", columns, tuple(rows))
 

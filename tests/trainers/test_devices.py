@@ -125,7 +125,8 @@ def digest(fit, lane):
 
 cohort = trainer.fit(hyper, keep_models=True)
 for lane in range(5):
-    alone = trainer.fit({{name: values[[lane]] for name, values in hyper.items()}}, keep_models=True)
+    own = {{name: values[[lane]] for name, values in hyper.items()}}
+    alone = trainer.fit(own, keep_models=True)
     assert digest(alone, 0) == digest(cohort, lane), lane
     print(digest(cohort, lane))
 """

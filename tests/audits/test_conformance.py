@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from windtunnel.audits import noise as noise_module
 from windtunnel.audits import registry
 from windtunnel.audits.record import record
 from windtunnel.audits.registry import audits, register, run_audits
@@ -118,6 +119,29 @@ def test_leak_audit_refuses_features_that_do_not_look(case):
     (result,) = run_audits(replace(case, subject=Subject(features=constant)), ["leak"])
     assert result.passed is None
     assert "proves nothing" in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("promoted", "passed", "draws"),
+    [
+        ((False,), True, 1),
+        ((True, False, False), True, 3),
+        ((True, False, True), False, 3),
+        ((True, True, True), False, 3),
+    ],
+)
+def test_luck_with_noise_is_told_from_a_leak(case, monkeypatch, promoted, passed, draws):
+    real, seen = noise_module.search(case, case.subject, noise_module.noise_bars(case)), []
+
+    def drawn(case, subject, bars):
+        seen.append(bars)
+        return replace(real, dsr=0.99 if promoted[len(seen) - 1] else 0.3)
+
+    monkeypatch.setattr(noise_module, "search", drawn)
+    (result,) = run_audits(case, ["noise"])
+    assert (result.passed, len(seen)) == (passed, draws)
+    assert (result.figures["draws"], result.figures["promoted"]) == (draws, sum(promoted))
+    assert all(not bars.equals(seen[0]) for bars in seen[1:])
 
 
 def test_pipeline_that_stops_has_failed(case):

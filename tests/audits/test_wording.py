@@ -27,7 +27,7 @@ def test_change(before, after, words):
 @pytest.mark.parametrize(
     ("own", "others", "words"),
     [
-        (1.0, [0.2, 0.4], "part of it was luck"),
+        (1.0, [0.2, 0.4], "part of it may be luck"),
         (0.1, [0.2, 0.4], "less than any"),
         (0.3, [0.2, 0.4], "among them"),
         (0.3, [math.nan], "hardly traded"),

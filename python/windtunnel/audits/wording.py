@@ -39,7 +39,7 @@ def spread(figure: float, others: Sequence[float], what: str) -> str:
         f"{high:.2f}; the study's own gave {figure:.2f}"
     )
     if figure > high:
-        return f"{told}, more than any of them: part of it was luck."
+        return f"{told}, more than any of them: part of it may be luck."
     if figure < low:
         return f"{told}, less than any of them."
     return f"{told}, which is among them."

@@ -29,7 +29,7 @@ def test_moments_become_one_text(moment: Moment) -> None:
     ("moment", "problem"),
     [
         (datetime(2013, 3, 27), "no time zone"),
-        (np.datetime64("NaT"), "is not a moment"),
+        (np.datetime64("NaT", "us"), "is not a moment"),
         ("yesterday", "is not ISO 8601"),
     ],
 )

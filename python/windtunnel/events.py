@@ -28,6 +28,14 @@ class StageStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TuningStarted(Event):
+    """Trials begin; `trials_done` of them were finished by an earlier attempt."""
+
+    trials_done: int
+    trials_total: int
+
+
+@dataclass(frozen=True, slots=True)
 class CohortFinished(Event):
     """A cohort was trained, backtested and told to the strategy.
 

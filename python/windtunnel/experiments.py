@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from windtunnel import artifacts, conclusion, environment, events
+from windtunnel import artifacts, conclusion, environment, events, interrupts
 from windtunnel.config import StudyFile, load_study_file, parse_study, study_digest
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
@@ -252,15 +252,16 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
     ledger = Ledger(run.path.parent / "ledger.jsonl")
     for index, table in enumerate(done):
         ledger.append(_ledger_entry(run, course, index, table))
-    strategy = OptunaStrategy(
-        study.search,
-        study_name=run.id,
-        seed=study.study.seed,
-        journal=run.path / "optuna.journal",
-        history=[_outcomes(table, study) for table in done],
-    )
+    with interrupts.held_back():
+        strategy = OptunaStrategy(
+            study.search,
+            study_name=run.id,
+            seed=study.study.seed,
+            journal=run.path / "optuna.journal",
+            history=[_outcomes(table, study) for table in done],
+        )
     already = count = sum(len(table) for table in done)
-    bus.emit(events.StageStarted("tune", f"{study.study.trials} trials"))
+    bus.emit(events.TuningStarted(already, study.study.trials))
     while count < study.study.trials:
         began = time.monotonic()
         suggestions = strategy.ask(min(study.study.cohort, study.study.trials - count))
@@ -281,9 +282,10 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
             ],
             how="horizontal",
         )
-        run.commit_cohort(len(done), table, evaluation.backtest.equity)
-        strategy.tell(_outcomes(table, study))
-        ledger.append(_ledger_entry(run, course, len(done), table))
+        with interrupts.held_back():
+            run.commit_cohort(len(done), table, evaluation.backtest.equity)
+            strategy.tell(_outcomes(table, study))
+            ledger.append(_ledger_entry(run, course, len(done), table))
         done.append(table)
         count += len(table)
         reached = pl.concat(done)["objective"].drop_nulls().to_list()

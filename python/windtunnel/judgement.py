@@ -224,19 +224,20 @@ def judge(
         _holdout_sentence(holdout, holdout_benchmark, forced_looks),
         _cost_sentence(break_even_bps, cost_bps),
     ]
+    return Verdict(*_headline(doubts, holdout_read=holdout is not None), tuple(sentences))
+
+
+def _headline(doubts: list[str], *, holdout_read: bool) -> tuple[Level, str]:
+    """The strongest thing that the doubts still allow one to say."""
     if not doubts:
-        return Verdict(
-            "candidate", "A candidate: the edge survives every test made of it", tuple(sentences)
-        )
-    if "trials" not in doubts and "holdout" not in doubts:
-        headline = "A weak edge: it survives the number of trials, but not every test"
-        return Verdict("weak", headline, tuple(sentences))
-    headline = (
-        "No edge that survives the number of trials"
-        if "trials" in doubts
-        else "No edge: the sealed holdout does not confirm it"
-    )
-    return Verdict("no_edge", headline, tuple(sentences))
+        return "candidate", "A candidate: the edge survives every test made of it"
+    if "trials" in doubts:
+        return "no_edge", "No edge that survives the number of trials"
+    if "holdout" not in doubts:
+        return "weak", "A weak edge: it survives the number of trials, but not every test"
+    if holdout_read:
+        return "no_edge", "No edge: the sealed holdout does not confirm it"
+    return "weak", "Unconfirmed: it survives the number of trials, but the holdout was read before"
 
 
 def _trials_sentence(figures: Figures) -> str:

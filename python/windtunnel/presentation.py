@@ -18,7 +18,7 @@ from windtunnel.reports.html import write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from windtunnel.conclusion import Findings
+    from windtunnel.findings import Findings
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from windtunnel.backtest.result import BacktestResult
 
 SPEED = settings(
-    max_examples=150,
+    max_examples=300,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

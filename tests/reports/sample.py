@@ -141,7 +141,7 @@ def report_data(
         own, other = walk(504, 0.0001, 0.009, 11), walk(504, 0.0007, 0.011, 12)
         held = Holdout(
             seal="read once, 2013-03-02",
-            timestamps=days(str(stamps[-1].astype("datetime64[D]") + 1), 504),
+            timestamps=days(str(stamps[-1].astype("datetime64[D]") + np.timedelta64(1, "D")), 504),
             champion_equity=own,
             buy_and_hold_equity=other,
             champion_metrics=metrics(own, auc=0.497),

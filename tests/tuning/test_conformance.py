@@ -10,7 +10,7 @@ import pytest
 from windtunnel.config.study import Choice, FloatRange
 from windtunnel.errors import SearchSpaceError, TuningError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
-from windtunnel.tuning.strategy import Outcome, Strategy, Suggestion
+from windtunnel.tuning.strategy import Outcome, Strategy, Suggestion, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,9 @@ def make(request: pytest.FixtureRequest) -> Make:
 def live(strategy: Strategy, cohorts: int, size: int = 16) -> list[list[Outcome]]:
     told = []
     for _ in range(cohorts):
-        told.append(evaluate(strategy.ask(size)))
-        strategy.tell(told[-1])
+        cohort = evaluate(strategy.ask(size))
+        strategy.tell(cohort)
+        told.append([settle(outcome) for outcome in cohort])  # NaN equals nothing
     return told
 
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from windtunnel.config.study import Choice, FloatRange
 from windtunnel.errors import RunError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
-from windtunnel.tuning.strategy import Outcome
+from windtunnel.tuning.strategy import Outcome, settle
 
 SEARCH = {
     "policy.enter": FloatRange(low=0.0, high=1.0),
@@ -44,7 +44,7 @@ def live(strategy: OptunaStrategy, cohorts: int) -> list[list[Outcome]]:
             for each in strategy.ask(6)
         ]
         strategy.tell(cohort)
-        told.append(cohort)
+        told.append([settle(outcome) for outcome in cohort])  # NaN equals nothing
     return told
 
 

@@ -90,7 +90,7 @@ def run_policy(
             f"policies.column[{at}]: must name one of the S={columns} score columns, "
             f"got {policies.column[at]}"
         )
-    from windtunnel.backtest.native import core  # noqa: PLC0415 - a study file can be read without
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - doctor runs without it
 
     arrays = core.run_policy(
         panel.open,
@@ -161,7 +161,7 @@ def run_exposures(
     if wrong.any():
         at = int(wrong.argmax())
         raise BacktestError(f"band[{at}]: must be finite and at least 0, got {bands[at]!r}")
-    from windtunnel.backtest.native import core  # noqa: PLC0415 - a study file can be read without
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - as above
 
     arrays = core.run_exposures(
         panel.open,
@@ -183,6 +183,12 @@ def _terms(
     threads: int | None,
     want_equity: bool,
 ) -> dict[str, Any]:
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - as above
+
+    try:
+        core.instruction_set()
+    except ValueError as error:
+        raise BacktestError(str(error), "Unset it to use the widest") from error
     if threads is None:
         threads = _processors()
     if threads < 1:

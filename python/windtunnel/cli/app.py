@@ -79,15 +79,15 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run a study from bars to a registered model, or go on where it stopped."""
-    from windtunnel.experiments import Study  # noqa: PLC0415 - imports jax
 
-    _carry_out(
-        lambda observers: Study.from_toml(study).run(
+    def work(observers: tuple[Any, ...]) -> Any:
+        from windtunnel.experiments import Study  # noqa: PLC0415 - imports jax
+
+        return Study.from_toml(study).run(
             workspace, observers=observers, fresh=fresh, open_holdout=open_holdout
-        ),
-        as_json=as_json,
-        quiet=quiet,
-    )
+        )
+
+    _carry_out(work, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -98,13 +98,13 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Finish an interrupted run; its trials are those of an uninterrupted one."""
-    from windtunnel.experiments import resume as go_on  # noqa: PLC0415 - imports jax
 
-    _carry_out(
-        lambda observers: go_on(run, observers=observers, open_holdout=open_holdout),
-        as_json=as_json,
-        quiet=quiet,
-    )
+    def work(observers: tuple[Any, ...]) -> Any:
+        from windtunnel.experiments import resume as go_on  # noqa: PLC0415 - imports jax
+
+        return go_on(run, observers=observers, open_holdout=open_holdout)
+
+    _carry_out(work, as_json=as_json, quiet=quiet)
 
 
 def _carry_out(work: Callable[[tuple[Any, ...]], Any], *, as_json: bool, quiet: bool) -> None:

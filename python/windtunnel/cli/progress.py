@@ -14,14 +14,12 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from windtunnel import events
 
 STAGES = {
     "prepare": "Preparing features, labels and folds",
-    "tune": "Tuning",
     "stress": "Stressing the champion: other costs, a later fill",
     "refit": "Refitting the champion on all development bars",
     "holdout": "Opening the sealed holdout",
@@ -43,10 +41,8 @@ class ProgressDisplay:
             TextColumn("{task.description}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}", style="cyan"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", style="cyan"),
             console=console,
             transient=True,
         )
@@ -74,6 +70,8 @@ class ProgressDisplay:
                 self._end_tuning()
                 text = STAGES.get(stage, stage)
                 self._say(f"[bold]{text}[/]" + (f" [dim]({detail})[/]" if detail else ""))
+            case events.TuningStarted():
+                self._begin_tuning(event)
             case events.CohortFinished():
                 self._cohort(event)
             case events.Warned(message):
@@ -81,26 +79,28 @@ class ProgressDisplay:
             case _:
                 self._end_tuning()
 
-    def _cohort(self, event: events.CohortFinished) -> None:
-        self._tuning_seconds += event.seconds
-        rate = event.trials_here / self._tuning_seconds if self._tuning_seconds else 0.0
-        detail = f"best {event.best:.3f}, {rate:.1f} trials/s"
-        if event.failed:
-            detail += f", {event.failed} failed"
-        if not self._live:
-            left = (event.trials_total - event.trials_done) / rate if rate else 0.0
-            self._say(
-                f"  {event.trials_done}/{event.trials_total} trials, {detail}, {left:.0f} s left"
-            )
-            return
-        if self._task is None:
+    def _begin_tuning(self, event: events.TuningStarted) -> None:
+        done = f", {event.trials_done} of them done before" if event.trials_done else ""
+        self._say(f"[bold]Tuning[/] [dim]({event.trials_total} trials{done})[/]")
+        if self._live:
             self._task = self._progress.add_task(
                 "  trials",
                 total=event.trials_total,
-                completed=event.trials_done - event.trials_here,
-                detail="",
+                completed=event.trials_done,
+                detail="the first cohort compiles",
             )
-        self._progress.update(self._task, completed=event.trials_done, detail=detail)
+
+    def _cohort(self, event: events.CohortFinished) -> None:
+        self._tuning_seconds += event.seconds
+        rate = event.trials_here / self._tuning_seconds
+        left = (event.trials_total - event.trials_done) / rate
+        detail = f"best {event.best:.3f}, {rate:.1f} trials/s, {left:.0f} s left"
+        if event.failed:
+            detail += f", {event.failed} failed"
+        if self._task is None:
+            self._say(f"  {event.trials_done}/{event.trials_total} trials, {detail}")
+        else:
+            self._progress.update(self._task, completed=event.trials_done, detail=detail)
 
     def _end_tuning(self) -> None:
         if self._task is not None:

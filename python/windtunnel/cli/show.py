@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from windtunnel.runs import Run
 
 COLOURS = {"no_edge": "yellow", "weak": "yellow", "candidate": "green"}
-BEST_SHOWN = 8
+BEST_SHOWN = 5
 
 
 def error(problem: WindtunnelError) -> None:
@@ -80,7 +80,7 @@ def _best_trials(outcome: StudyResult) -> Table:
             ),
             style="bold" if chosen else "",
         )
-    table.caption = "* champion: best on its plateau of similar configurations, not the peak"
+    table.caption = "* champion: centre of the best plateau of similar configurations, not the peak"
     table.caption_justify = "left"
     return table
 

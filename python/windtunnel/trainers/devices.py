@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,13 @@ def describe() -> dict[str, str]:
     `lanes` is the chunk that configurations are trained in.
     """
     import jax  # noqa: PLC0415 - must come after `configure_cpu`
-    import jaxlib  # noqa: PLC0415 - the same
 
-    from windtunnel.trainers.population import LANES  # noqa: PLC0415 - imports jax
+    from windtunnel.trainers.program import LANES  # noqa: PLC0415 - imports jax
 
     devices = jax.local_devices()
     return {
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": metadata.version("jaxlib"),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "lanes": str(LANES),

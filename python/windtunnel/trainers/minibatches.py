@@ -1,46 +1,58 @@
 """Random numbers of training, keyed by what they are for and never by a place in a cohort.
 
-The key of a step follows from (study seed, fold, seed index, step). Configurations
+What a step draws follows from (study seed, fold, seed index, step). Configurations
 therefore share minibatches and dropout masks: they are compared on the same draws, the
 draws are made once, and a trial's result cannot depend on its neighbours.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-_INITIAL, _BATCH, _DROPOUT = 0, 1, 2
-
-
-def model_key(seed: int, fold: jax.Array | int, seed_index: jax.Array | int) -> jax.Array:
-    """Key of one model: everything random about it is derived from this."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), fold), seed_index)
+_MOST_SEEDS = 1024
 
 
-def initial_key(key: jax.Array) -> jax.Array:
-    """Key of the initial weights."""
-    return jax.random.fold_in(key, _INITIAL)
+class Draw(NamedTuple):
+    """What one step draws.
 
-
-def batch_positions(
-    key: jax.Array, step: jax.Array | int, batch_size: int, rows: jax.Array | int
-) -> jax.Array:
-    """Positions (batch_size,) int32 in [0, rows) of a step's minibatch.
-
-    Drawn uniformly with replacement from a fold's training rows. An epoch without
-    replacement would need a permutation of every fold's rows; with a few hundred steps of
-    a few hundred rows out of thousands the two are hardly different.
+    `positions` (batch_size,) int32 in [0, rows); `bits` (batch_size, units) uint8, None
+    for a model without dropout.
     """
-    key = jax.random.fold_in(jax.random.fold_in(key, _BATCH), step)
-    return jax.random.randint(key, (batch_size,), 0, rows, dtype=jnp.int32)
+
+    positions: jax.Array
+    bits: jax.Array | None
 
 
-def dropout_bits(
-    key: jax.Array, step: jax.Array | int, batch_size: int, units: int
-) -> jax.Array | None:
-    """Random bytes (batch_size, units) uint8 of a step; None for a model without dropout."""
+def model_keys(
+    seed: jax.Array | int, fold: jax.Array | int, seed_index: jax.Array | int
+) -> tuple[jax.Array, jax.Array]:
+    """Two keys of one model: of its initial weights, and of its steps."""
+    key = jax.random.fold_in(jax.random.key(seed), fold * _MOST_SEEDS + seed_index)
+    initial, steps = jax.random.split(key)
+    return initial, steps
+
+
+def draw(
+    key: jax.Array, step: jax.Array | int, batch_size: int, rows: jax.Array | int, units: int
+) -> Draw:
+    """Minibatch and dropout bits of a step; `key` is the second of `model_keys`.
+
+    Rows are drawn uniformly with replacement. An epoch without replacement would need a
+    permutation of every fold's rows; with a few hundred steps of a few hundred rows out of
+    thousands the two hardly differ. A position is a random word modulo `rows`, which
+    favours the first rows by less than rows / 2**32. All words of a step come from one
+    call of the generator: each call takes a noticeable part of the time to compile.
+    """
+    words = -(-units // 4)  # four masks fit into a word
+    drawn = jax.random.bits(
+        jax.random.fold_in(key, step), (batch_size, 1 + words), dtype=jnp.uint32
+    )
+    positions = (drawn[:, 0] % jnp.asarray(rows, jnp.uint32)).astype(jnp.int32)
     if units == 0:
-        return None
-    key = jax.random.fold_in(jax.random.fold_in(key, _DROPOUT), step)
-    return jax.random.bits(key, (batch_size, units), jnp.uint8)
+        return Draw(positions, None)
+    masks = lax.bitcast_convert_type(drawn[:, 1:], jnp.uint8).reshape(batch_size, 4 * words)
+    return Draw(positions, masks[:, :units])

@@ -12,8 +12,11 @@ from windtunnel.trainers import losses
 
 
 def standardise(x: jax.Array, mean: jax.Array, scale: jax.Array) -> jax.Array:
-    """(x - mean) / scale: features (rows, F) as the network sees them."""
-    return (x - mean) / scale
+    """(x - mean) / scale: features (rows, F) as the network sees them.
+
+    The division is written as a product for the reason given in `trainers.optimiser`.
+    """
+    return (x - mean) * (1 / scale)
 
 
 def score_rows(

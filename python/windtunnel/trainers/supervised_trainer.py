@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +13,8 @@ from windtunnel.errors import StudyFileError
 from windtunnel.models.factory import create
 from windtunnel.protocols import CohortFit, FittedModels, TrainingTask
 from windtunnel.trainers.base import check_hyper, check_task, usable_rows
-from windtunnel.trainers.population import LANES, Data, Hyper, Population, Shape, Trained
+from windtunnel.trainers.population import Population
+from windtunnel.trainers.program import LANES, Data, Hyper, Shape, Trained
 
 if TYPE_CHECKING:
     from windtunnel.config.study import ModelSection, TrainingSection
@@ -64,6 +64,7 @@ class SupervisedTrainer:
         bars, instruments, features = task.features.shape
         rows = usable_rows(task)
         self.task = task
+        self.model = model
         self.module = create(model)
         _check_module(self.module, model.family, features)
 
@@ -74,7 +75,8 @@ class SupervisedTrainer:
         table = np.zeros((len(rows), max(map(len, rows))), np.int32)
         for fold, chosen in enumerate(rows):
             table[fold, : len(chosen)] = chosen
-        start, stop = task.validation[0]
+        validated = np.stack([task.features[start:stop] for start, stop in task.validation])
+        self._scorable = np.isfinite(validated).all(axis=-1).reshape(len(rows), -1)
         self._population = Population(
             self.module,
             Data(
@@ -85,14 +87,14 @@ class SupervisedTrainer:
                 mean=self.mean,
                 scale=self.scale,
                 first=np.array([first * instruments for first, _ in task.validation], np.int32),
+                seed=np.int32(seed),
             ),
             Shape(
                 kind=task.kind,
                 steps=training.steps,
                 batch_size=training.batch_size,
                 seeds=training.seeds,
-                seed=seed,
-                validation_rows=(stop - start) * instruments,
+                validation_rows=self._scorable.shape[1],
                 lanes=lanes,
             ),
             list(devices) if devices is not None else jax.local_devices(),
@@ -140,11 +142,7 @@ class SupervisedTrainer:
 
     def _failures(self, trained: Trained) -> dict[int, str]:
         """Lane and reason of every configuration that is not finite throughout."""
-        validation = np.stack(
-            [self.task.features[start:stop] for start, stop in self.task.validation]
-        )
-        scorable = ~np.isnan(validation).any(axis=-1).reshape(len(validation), -1)
-        bad_scores = (~np.isfinite(trained.scores) & scorable[:, None]).any(axis=-1)
+        bad_scores = (~np.isfinite(trained.scores) & self._scorable[:, None]).any(axis=-1)
         bad = (trained.failed_at >= 0) | ~trained.finite
         reasons: dict[int, str] = {}
         for lane in np.flatnonzero(bad.any(axis=(0, 1)) | bad_scores.any(axis=0)):
@@ -174,7 +172,8 @@ def fit_scaler(rows: Float32Array) -> tuple[Float32Array, Float32Array]:
     wide = rows.astype(np.float64)
     mean = wide.mean(axis=0)
     scale = wide.std(axis=0)
-    flat = scale <= np.finfo(np.float32).eps * np.abs(mean)
+    resolution = np.finfo(np.float32)
+    flat = scale <= np.maximum(resolution.eps * np.abs(mean), resolution.tiny)
     return mean.astype(np.float32), np.where(flat, 1.0, scale).astype(np.float32)
 
 
@@ -187,17 +186,16 @@ def _check_module(module: Any, family: str, features: int) -> None:
             f"model family {family!r}: masked_units must be a count of hidden units, got {units!r}",
             "Give the module a property that says how many columns of dropout bits it wants",
         )
-    x = jax.ShapeDtypeStruct((rows, features), jnp.float32)
+    x = np.zeros((rows, features), np.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), x)
     if set(variables) != {"params"}:
         raise StudyFileError(
             f"model family {family!r}: variables must be parameters only, got {sorted(variables)}",
             "Leave out batch statistics and other state: a score depends on its own row alone",
         )
-    bits = jax.ShapeDtypeStruct((rows, units), jnp.uint8) if units else None
-    rate = jax.ShapeDtypeStruct((), jnp.float32)
-    logits = jax.eval_shape(module.apply, variables, x, rate, bits)
-    if logits.shape != (rows,) or logits.dtype != jnp.float32:
+    bits = np.zeros((rows, units), np.uint8) if units else None
+    logits = jax.eval_shape(module.apply, variables, x, np.float32(0), bits)
+    if logits.shape != (rows,) or logits.dtype != np.float32:
         raise StudyFileError(
             f"model family {family!r}: must return float32 logits of shape (rows,), got "
             f"{logits.dtype} {logits.shape} for {rows} rows",

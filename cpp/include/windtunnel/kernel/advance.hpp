@@ -13,13 +13,13 @@ WINDTUNNEL_INLINE void write_equity(const Sweep<Door>& sweep, const Tile<Door>& 
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
-// Bars [first, last).
+// Bars [first, last), with the units apart from the tile.
 template <class Door>
-void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
+WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first,
+                                     std::size_t last, std::size_t instruments, Lane* units) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
     const std::size_t lag = delay(sweep.terms.fill);
-    const std::size_t instruments = market.instruments;
     Working a;
     load(a, tile.account);
     for (std::size_t t = first; t < last; ++t) {
@@ -29,7 +29,7 @@ void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std:
         if (t > 0) charge_financing(a, rates);
         if (t >= lag) {
             const std::size_t decided = t - lag;
-            const Row capital = value_at(a, tile.units, price, instruments);
+            const Row capital = value_at(a, units, price, instruments);
             Row traded = 0.0;
             begin_bar(sweep.door, tile.door, market.listed_count[decided]);
             for (std::size_t n = 0; n < instruments; ++n) {
@@ -38,15 +38,27 @@ void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std:
                     continue;
                 }
                 if (tradable[n]) {
-                    fill_orders(a, tile.units[n], target, capital, price[n], rates, traded);
+                    fill_orders(a, units[n], target, capital, price[n], rates, traded);
                 } else {
-                    drop_orders(a, tile.units[n], target, capital, price[n]);
+                    drop_orders(a, units[n], target, capital, price[n]);
                 }
             }
             add_turnover(a, traded, capital);
         }
-        mark_to_close(a, tile.units, mark, instruments, rates, t);
+        mark_to_close(a, units, mark, instruments, rates, t);
         if (sweep.results.equity != nullptr) write_equity(sweep, tile, t, a.equity);
     }
     store(a, tile.account);
+}
+
+template <class Door>
+void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
+    if (sweep.market.instruments == 1) {
+        // The most common sweep: loops over instruments vanish, units stay near the registers.
+        Lane units = tile.units[0];
+        advance_units(sweep, tile, first, last, 1, &units);
+        tile.units[0] = units;
+    } else {
+        advance_units(sweep, tile, first, last, sweep.market.instruments, tile.units);
+    }
 }

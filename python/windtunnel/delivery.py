@@ -1,0 +1,107 @@
+"""The champion as a bundle in the registry, and its decisions on the holdout's bars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from windtunnel.config import study_digest
+from windtunnel.deployment.exporter import export_bundle
+from windtunnel.deployment.manifest import Label, Policy
+from windtunnel.deployment.registry import Registry
+from windtunnel.deployment.replay_window import replay_frame
+from windtunnel.findings import Findings
+from windtunnel.models.factory import create
+from windtunnel.runs import Run
+from windtunnel.trainers.scoring import score_rows
+from windtunnel.validation import policy_table
+
+
+def decisions(found: Findings) -> pl.DataFrame:
+    """Score and target exposure of every listed instrument on every bar of the holdout."""
+    start, stop = found.course.plan.holdout
+    panel = found.course.panel
+    bar, instrument = np.nonzero(panel.listed[start:stop])
+    return pl.DataFrame(
+        {
+            "timestamp": pl.Series(panel.timestamps[start:stop][bar]).dt.replace_time_zone("UTC"),
+            "symbol": np.array(panel.symbols)[instrument],
+            "score": pl.Series(found.model.scores[bar, instrument]).fill_nan(None),
+            "exposure": found.model.exposures[bar, instrument],
+        }
+    )
+
+
+def export(found: Findings, path: Path) -> None:
+    """Write the refitted champion as a bundle whose replay window is the holdout's bars."""
+    course, study = found.course, found.course.study
+    module = create(study.model)
+    kind = study.label.kind
+    fitted = found.model.models
+    policies = policy_table(study, [found.champion.params])
+    used = course.features.values[course.final_task.train[0]]
+    stamps = course.panel.timestamps
+    export_bundle(
+        path,
+        score=lambda params, x: score_rows(
+            module, kind, params["network"], params["mean"], params["scale"], x
+        ),
+        params={
+            "network": fitted.champion(),
+            "mean": fitted.mean[0],
+            "scale": fitted.scale[0],
+        },
+        name=study.study.name,
+        study_digest=study_digest(study),
+        run=found.run.id,
+        trial=found.champion.number,
+        fingerprint=course.panel.fingerprint,
+        features=course.features.names,
+        warmup=course.features.warmup,
+        label=Label(kind=kind, horizon=study.label.horizon),
+        symbols=course.panel.symbols,
+        policy=Policy(
+            enter=float(policies.enter[0]),
+            exit=float(policies.exit[0]),
+            leverage=float(policies.leverage[0]),
+            long_only=policies.long_only,
+            band=study.policy.rebalance_band,
+        ),
+        fill=study.execution.fill,
+        periods_per_year=study.data.periods_per_year,
+        periods={
+            name: (str(stamps[first]), str(stamps[last - 1]))
+            for name, (first, last) in {
+                "train": course.plan.final.train,
+                "holdout": course.plan.holdout,
+            }.items()
+        },
+        metrics=found.holdout.metrics if found.holdout else {},
+        verdict=found.verdict.headline,
+        model={"family": study.model.family, "hidden": list(study.model.hidden)},
+        reference=_sample(used, study.study.seed),
+        replay=replay_frame(
+            course.panel,
+            course.plan.holdout,
+            found.model.scores,
+            found.model.exposures,
+            context=course.features.warmup,
+        ),
+    )
+
+
+def register(run: Run, bundle: Path) -> int:
+    """Register the bundle as champion; a bundle that is there already keeps its number."""
+    registry = Registry(run.path.parent.parent / "registry")
+    return registry.register(bundle, note=f"study {run.id}", alias="champion")
+
+
+def _sample(rows: npt.NDArray[np.float32], seed: int, most: int = 4096) -> npt.NDArray[np.float32]:
+    """At most `most` of the training rows, drawn without replacement, in their order."""
+    if len(rows) <= most:
+        return rows
+    picked = np.random.default_rng(seed).choice(len(rows), most, replace=False)
+    return rows[np.sort(picked)]

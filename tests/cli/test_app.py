@@ -1,0 +1,91 @@
+"""Commands: what they print, and the exit code that means something."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+[study]
+name = "tried"
+trials = 4
+[data]
+source = "bars.csv"
+time_zone = "UTC"
+[search]
+"policy.enter" = { low = 0.0, high = 0.1 }
+"""
+HEADER = "timestamp,symbol,open,high,low,close,volume\n"
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "windtunnel", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ("run", "resume", "serve", "doctor", "schema", "memory", "ledger"):
+        assert command in done.stdout
+
+
+def test_schema_describes_every_table(tmp_path: Path) -> None:
+    schema = json.loads(run("schema", cwd=tmp_path).stdout)
+    assert set(schema["properties"]) >= {"study", "data", "search", "costs", "execution"}
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("study", "bars", "code", "words"),
+    [
+        (None, None, 2, ["does not exist", "us_equities.toml"]),
+        (STUDY.replace("trials", "trails"), None, 2, ["study.trails", "unknown field"]),
+        (STUDY.replace("policy.enter", "model.depth"), None, 2, ["model.depth"]),
+        (STUDY, None, 3, ["bars.csv"]),
+        (STUDY, HEADER + "2020-01-01,A,1,2,3,1,5\n", 3, ["A", "2020-01-01"]),
+        (STUDY, HEADER + "2020-01-01,A,1,1,1,1,5\n2020-01-02,A,1,1,1,1,5\n", 3, ["2 bars"]),
+    ],
+)
+def test_errors_have_words_and_codes(
+    tmp_path: Path, study: str | None, bars: str | None, code: int, words: list[str]
+) -> None:
+    if study is not None:
+        (tmp_path / "study.toml").write_text(study)
+    if bars is not None:
+        (tmp_path / "bars.csv").write_text(bars)
+    done = run("run", "study.toml", cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "What to do" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*/cohorts"))
+
+    told = json.loads(run("run", "study.toml", "--json", cwd=tmp_path).stdout)
+    assert told["problem"]
+    assert told["remedy"]
+
+
+def test_memory_of_a_new_project(tmp_path: Path) -> None:
+    assert run("memory", "init", cwd=tmp_path).returncode == 0
+    assert run("memory", "decide", "Use weekly bars", "--why", "less noise", cwd=tmp_path)
+    assert run("memory", "verify", cwd=tmp_path).returncode == 0
+    assert "weekly" in run("memory", "search", "WEEKLY bars", cwd=tmp_path).stdout
+    page = next((tmp_path / "memory_bank" / "decisions").glob("*.md"))
+    page.write_text(page.read_text().replace("weekly", "daily"))
+    done = run("memory", "verify", cwd=tmp_path)
+    assert done.returncode == 8
+    assert page.name in done.stderr

@@ -1,0 +1,73 @@
+"""The verdict says what the figures allow, and no more."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from windtunnel.judgement import Luck, judge
+
+GOOD = {
+    "trials_study": 100,
+    "trials_project": 100,
+    "dsr": 0.99,
+    "pbo": 0.05,
+    "psr_active": 0.99,
+}
+OWN = {"sharpe": 1.5, "total_return": 0.5}
+HELD = {"sharpe": 0.5, "total_return": 0.1}
+
+
+def verdict(figures: dict[str, Any] | None = None, **changes: Any) -> Any:
+    given: dict[str, Any] = {
+        "luck": Luck({**GOOD, **(figures or {})}, {}, None),
+        "metrics": OWN,
+        "benchmark": HELD,
+        "holdout": OWN,
+        "holdout_benchmark": HELD,
+        "break_even_bps": 20.0,
+        "cost_bps": 3.0,
+        "forced_looks": 0,
+        **changes,
+    }
+    return judge(**given)
+
+
+def test_all_tests_passed_makes_a_candidate() -> None:
+    assert verdict().level == "candidate"
+
+
+@pytest.mark.parametrize(
+    ("figures", "changes", "level"),
+    [
+        ({"dsr": 0.94}, {}, "no_edge"),
+        ({"dsr": None, "pbo": None, "psr_active": None}, {}, "no_edge"),
+        ({}, {"holdout": {**OWN, "sharpe": -0.1}}, "no_edge"),
+        ({}, {"holdout": {**OWN, "sharpe": math.nan}}, "no_edge"),
+        ({}, {"holdout": None, "holdout_benchmark": None}, "weak"),
+        ({"pbo": 0.3}, {}, "weak"),
+        ({"psr_active": 0.5}, {}, "weak"),
+        ({}, {"break_even_bps": 5.0}, "weak"),
+        ({}, {"break_even_bps": math.nan}, "weak"),
+    ],
+)
+def test_each_doubt_counts(figures: dict[str, Any], changes: dict[str, Any], level: str) -> None:
+    assert verdict(figures, **changes).level == level
+
+
+def test_trials_of_the_whole_project_are_named() -> None:
+    said = " ".join(verdict({"trials_project": 1234}).sentences)
+    assert "100 configurations were tried, 1,234 on these bars over the life of the project" in said
+
+
+def test_a_second_look_is_named() -> None:
+    assert "look number 3" in " ".join(verdict(forced_looks=2).sentences)
+
+
+def test_undefined_figures_are_said_in_words() -> None:
+    flat = {"sharpe": math.nan, "total_return": 0.0}
+    said = " ".join(verdict(metrics=flat, holdout=flat).sentences)
+    assert "undefined" in said
+    assert "nan" not in said

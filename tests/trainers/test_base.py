@@ -1,0 +1,126 @@
+"""Wrong input stops with an error that names the place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from windtunnel.errors import SplitError, StudyFileError, TrainingError
+from windtunnel.models import factory
+from windtunnel.trainers.base import check_hyper, check_task, usable_rows
+from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+
+
+def changed(array, place, value):
+    copy = array.copy()
+    copy[place] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {"kind": "level"}, r"kind: .*direction, forward_return, got 'level'"),
+        (lambda t: {"features": t.features.astype(float)}, r"features: .*float32, got float64"),
+        (lambda t: {"features": t.features.tolist()}, r"features: .*NumPy array.*got list"),
+        (lambda t: {"features": t.features[0]}, r"features: .*\(bars, instruments, features\)"),
+        (lambda t: {"features": t.features[:, :, :0]}, r"features: .*at least one .*\(260, 3, 0\)"),
+        (lambda t: {"labels": t.labels[1:]}, r"labels: .*\(260, 3\), got \(259, 3\)"),
+        (lambda t: {"train": t.train[0]}, r"train: .*\(folds, 260, 3\), got \(260, 3\)"),
+        (lambda t: {"train": t.train.astype(np.int8)}, r"train: .*bool.*got int8"),
+        (lambda t: {"validation": t.validation[:1]}, r"validation: .*got 1 for 2"),
+        (lambda t: {"train": t.train[:0], "validation": ()}, r"validation: .*at least one"),
+        (lambda t: {"validation": ((200, 230), (240, 261))}, r"validation\[1\]: .*\(240, 261\)"),
+        (lambda t: {"validation": ((200, 230), (230, 240))}, r"validation\[1\]: .*10 bars .*30"),
+        (lambda t: {"labels": changed(t.labels, 50, 0.5)}, r"labels: .*0 or 1 .*got 0\.5"),
+    ],
+)
+def test_a_wrong_task(task, change, message):
+    with pytest.raises(TrainingError, match=message):
+        check_task(replace(task, **change(task)))
+
+
+def test_the_task_of_the_tests_is_right(task):
+    check_task(task)
+
+
+def test_a_fold_without_rows_is_named(task):
+    with pytest.raises(SplitError, match=r"fold 1: no row to train on \(0 in the training mask"):
+        usable_rows(replace(task, train=changed(task.train, 1, False)))
+    with pytest.raises(SplitError, match=r"fold 0: no row .*\(\d+ in the training mask, none"):
+        usable_rows(replace(task, labels=np.full_like(task.labels, np.nan)))
+
+
+def test_usable_rows_are_flat_and_clean(task):
+    first, second = usable_rows(task)
+    assert first[0] == 10 * 3  # after the warm-up
+    np.testing.assert_array_equal(first, np.arange(30, (200 - 6) * 3))
+    assert 215 * 3 + 1 not in second
+    assert 215 * 3 in second
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"momentum": np.ones(3)}, r"unknown \['momentum'\]"),
+        ({"dropout": None}, r"missing \['dropout'\]"),
+        ({"dropout": np.zeros(2)}, r"hyper\['dropout'\]: .*got \(2,\), learning_rate has \(3,\)"),
+        ({"dropout": 0.0}, r"hyper\['dropout'\]: .*got \(\)"),
+        ({"dropout": [0, 1.0, 0]}, r"hyper\['dropout'\]\[1\]: must be in \[0, 1\), got 1"),
+        ({"learning_rate": [1, 1, 0]}, r"hyper\['learning_rate'\]\[2\]: .*\(0, inf\), got 0"),
+        ({"learning_rate": [np.nan, 1, 1]}, r"hyper\['learning_rate'\]\[0\]: .*got nan"),
+        ({"weight_decay": [0, -1, 0]}, r"hyper\['weight_decay'\]\[1\]: .*got -1"),
+        ({"label_smoothing": [0, 0, 2]}, r"hyper\['label_smoothing'\]\[2\]: .*got 2"),
+    ],
+)
+def test_wrong_hyperparameters(build_hyper, change, message):
+    hyper = {**build_hyper(3), **change}
+    with pytest.raises(TrainingError, match=message):
+        check_hyper({name: values for name, values in hyper.items() if values is not None})
+
+
+def test_an_empty_cohort_is_refused(build_hyper):
+    with pytest.raises(TrainingError, match="at least one"):
+        check_hyper({name: values[:0] for name, values in build_hyper(3).items()})
+
+
+class Wide(nn.Module):
+    masked_units = 0
+
+    @nn.compact
+    def __call__(self, x, rate=0.0, bits=None):
+        return nn.Dense(1)(x)
+
+
+class Stateful(nn.Module):
+    masked_units = 0
+
+    @nn.compact
+    def __call__(self, x, rate=0.0, bits=None):
+        self.variable("batch_stats", "mean", jnp.zeros, ())
+        return nn.Dense(1)(x)[:, 0]
+
+
+class Silent(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Wide, r"'odd': must return float32 logits of shape \(rows,\), got float32 \(3, 1\)"),
+        (Stateful, r"'odd': variables must be parameters only.*batch_stats"),
+        (Silent, r"'odd': masked_units must be a count"),
+    ],
+)
+def test_a_family_that_breaks_the_contract(task, model, training, monkeypatch, module, message):
+    monkeypatch.setitem(factory._BUILDERS, "odd", lambda section: module())
+    odd = model.model_copy(update={"family": "odd"})
+    with pytest.raises(StudyFileError, match=message):
+        SupervisedTrainer(task, odd, training, seed=0)

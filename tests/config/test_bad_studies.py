@@ -32,7 +32,7 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("study.objective", "profit", ["study.objective", "'sharpe'", "'profit'"]),
     ("data.source", None, ["data.source", "string"]),
     ("data.columns", {"clse": "c"}, ["data.columns", "'clse'"]),
-    ("data.periods_per_year", 0, ["data.periods_per_year", "greater than 0"]),
+    ("data.periods_per_year", 0, ["data.periods_per_year", "greater than or equal to 1"]),
     ("data.max_missing", 1.0, ["data.max_missing", "less than 1"]),
     ("features.use", [], ["features.use", "at least 1"]),
     ("features.use", ["return_1", "return_1"], ["return_1", "twice"]),

@@ -90,7 +90,7 @@ class DataSection(Section):
         )
     )
     periods_per_year: float = Field(
-        default=252.0, gt=0, le=31_622_400, description="Bars a year, for annualised figures."
+        default=252.0, ge=1, le=31_622_400, description="Bars a year, for annualised figures."
     )
     max_missing: float = Field(
         default=0.05,

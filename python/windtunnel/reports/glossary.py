@@ -35,6 +35,7 @@ METRICS: dict[str, Term] = {
     "exposure": Term("Mean gross exposure", "percent", "% of equity"),
     "turnover": Term("Turnover", "ratio", "times equity, in all"),
     "turnover_per_year": Term("Turnover", "ratio", "times equity a year"),
+    "break_even_bps": Term("Break-even cost, first order", "ratio", "bps of value traded"),
     "fills": Term("Fills", "count", "orders"),
     "dropped": Term("Orders dropped", "count", "orders"),
     "costs": Term("Fees and spread paid", "money", "currency"),
@@ -87,6 +88,33 @@ STATISTICS: dict[str, Term] = {
         "ratio",
         "trials",
         "How many independent trials the correlated ones amount to.",
+    ),
+    "dsr_effective": Term(
+        "Deflated Sharpe ratio, effective trials",
+        "probability",
+        "probability",
+        "The same with the effective number of trials: kinder, since it forgives likeness.",
+    ),
+    "spa_p": Term(
+        "SPA p-value against buy and hold",
+        "probability",
+        "probability",
+        "How often the best of this study's trials would beat buy and hold by so much if none "
+        "really did (Hansen 2005, consistent).",
+    ),
+    "step_down_p": Term(
+        "Step-down p-value of the champion",
+        "probability",
+        "probability",
+        "The same for the champion itself, with all trials of the study held to one error rate "
+        "(Romano and Wolf 2005).",
+    ),
+    "sharpe_autocorrelated": Term(
+        "Sharpe ratio allowing for autocorrelation",
+        "ratio",
+        "a year",
+        "Annualised by what the returns' own autocorrelation implies in place of the square root "
+        "of time (Lo 2002).",
     ),
     "sidak_p": Term(
         "Sidak p-value",

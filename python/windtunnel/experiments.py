@@ -233,9 +233,7 @@ def _carry_out(
 
         folds = pipeline(course.task)
         _tune(run, course, folds, bus)
-        final = conclusion.conclude(
-            run, course, gated, folds, pipeline(course.final_task), bus, open_holdout
-        )
+        final = conclusion.conclude(run, course, gated, folds, pipeline, bus, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
     return StudyResult.load(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from windtunnel import events, finals, judgement
+from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.quality import QualityReport
 from windtunnel.errors import HoldoutSealedError
 from windtunnel.holdout import open_holdout
 from windtunnel.ledger import Ledger
+from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run
 from windtunnel.validation import Course, Pipeline
 
@@ -37,6 +40,7 @@ class Findings:
     benchmark_metrics: dict[str, float]
     stress: finals.Stress
     luck: judgement.Luck
+    paths: Paths
     model: finals.FinalModel
     holdout: finals.HoldoutResult | None
     seal: str
@@ -50,7 +54,7 @@ def find(
     course: Course,
     quality: QualityReport,
     folds: Pipeline,
-    final: Pipeline,
+    make: Callable[[TrainingTask], Pipeline],
     bus: events.EventBus,
     force_reason: str | None,
 ) -> Findings:
@@ -80,7 +84,11 @@ def find(
         sharpes_ever=ever.sharpes,
         trials_ever=ever.count,
     )
+    bus.emit(events.StageStarted("paths"))
+    paths = cross_validate(course, make, champion.params)
+    luck = luck.with_paths(paths.figures, paths.reason)
     bus.emit(events.StageStarted("refit"))
+    final = make(course.final_task)
     model = finals.refit(course, final, champion.params)
     holdout: finals.HoldoutResult | None = None
     earlier: tuple[str, ...] = ()
@@ -124,6 +132,7 @@ def find(
         benchmark,
         stress,
         luck,
+        paths,
         model,
         holdout,
         seal,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from windtunnel import judgement
@@ -97,7 +98,7 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
     return _weigh(course, trials, np.concatenate(curves, axis=1))
 
 
-def _weigh(course: Course, trials: pl.DataFrame, equity: judgement.Float64Array) -> Search:
+def _weigh(course: Course, trials: pl.DataFrame, equity: npt.NDArray[np.float64]) -> Search:
     champion = judgement.choose_champion(course, trials)
     complete = trials.filter(pl.col("objective").is_not_null())["number"].to_numpy()
     luck = judgement.weigh_luck(

@@ -21,6 +21,7 @@ from windtunnel import events
 STAGES = {
     "prepare": "Preparing features, labels and folds",
     "stress": "Stressing the champion: other costs, a later fill",
+    "paths": "Cross-validating the champion on other histories",
     "refit": "Refitting the champion on all development bars",
     "holdout": "Opening the sealed holdout",
     "report": "Writing the report",

@@ -177,9 +177,31 @@ class ValidationSection(Section):
         ge=20,
         description="Bars at the end that no trial ever sees; read once, by the champion.",
     )
+    path_groups: int = Field(
+        default=6,
+        ge=2,
+        le=16,
+        description="Stretches into which combinatorial cross-validation of the champion cuts the "
+        "development bars.",
+    )
+    path_tested: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="How many of them each of its models is tested on; 2 of 6 give 15 models and "
+        "5 paths.",
+    )
     min_train_rows: int = Field(
         default=200, ge=10, description="Fewest labelled rows a fold may train on."
     )
+
+    @model_validator(mode="after")
+    def _some_groups_train(self) -> Self:
+        if self.path_tested >= self.path_groups:
+            raise ValueError(
+                f"path_tested ({self.path_tested}) must be below path_groups ({self.path_groups})"
+            )
+        return self
 
 
 class ModelSection(Section):

@@ -129,6 +129,19 @@ STATISTICS: dict[str, Term] = {
         "How often the best configuration on one half of the time falls below the median on "
         "the other half; noise averages 0.5.",
     ),
+    "path_median": Term(
+        "Sharpe ratio over cross-validated paths, median",
+        "ratio",
+        "a year",
+        "The champion's configuration on whole histories put together from purged splits, whose "
+        "models also learnt from later bars; their spread shows what it owes to one order of "
+        "events.",
+    ),
+    "path_low": Term("Worst path", "ratio", "a year", "The lowest Sharpe ratio of a path."),
+    "path_high": Term("Best path", "ratio", "a year", "The highest Sharpe ratio of a path."),
+    "path_losing": Term(
+        "Paths that lose", "probability", "share", "Share of paths with a Sharpe ratio below zero."
+    ),
     "sharpe_interval": Term(
         "Sharpe ratio, bootstrap interval",
         "ratio",

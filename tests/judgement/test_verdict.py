@@ -71,3 +71,18 @@ def test_undefined_figures_are_said_in_words() -> None:
     said = " ".join(verdict(metrics=flat, holdout=flat).sentences)
     assert "undefined" in said
     assert "nan" not in said
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({}, "Promote: no doubt was raised."),
+        ({"pbo": 0.5}, "Hold: doubts remain about overfitting."),
+        (
+            {"dsr": 0.1, "pbo": 0.5, "psr_active": 0.2},
+            "Reject: doubts remain about trials, overfitting and benchmark.",
+        ),
+    ],
+)
+def test_the_verdict_ends_in_a_decision_with_reasons(figures: dict[str, Any], said: str) -> None:
+    assert verdict(figures).sentences[-1] == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,12 @@ import numpy.typing as npt
 import polars as pl
 
 from windtunnel import events, finals, judgement
+from windtunnel.audits.case import Case
+from windtunnel.audits.case import Champion as AuditedChampion
+from windtunnel.audits.record import record
+from windtunnel.audits.registry import run_audits
+from windtunnel.audits.result import AuditResult
+from windtunnel.config import StudyFile
 from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.quality import QualityReport
 from windtunnel.errors import HoldoutSealedError
@@ -45,6 +52,7 @@ class Findings:
     holdout: finals.HoldoutResult | None
     seal: str
     earlier_looks: tuple[str, ...]
+    audits: tuple[AuditResult, ...]
     verdict: judgement.Verdict
     created: datetime
 
@@ -111,6 +119,7 @@ def find(
         name: row[name] for name in trials.columns if name not in {*NOT_METRICS, *study.search}
     }
     benchmark = finals.benchmark_metrics(course, stress.benchmark)
+    audits = _audit(run, study, champion, metrics["sharpe"], stress, bus)
     verdict = judgement.judge(
         luck,
         metrics,
@@ -120,6 +129,7 @@ def find(
         break_even_bps=stress.break_even_bps,
         cost_bps=study.costs.fee_bps + study.costs.half_spread_bps,
         forced_looks=len(earlier),
+        failed_audits=tuple(audit.name for audit in audits if audit.passed is False),
     )
     return Findings(
         run,
@@ -137,6 +147,28 @@ def find(
         holdout,
         seal,
         earlier,
+        audits,
         verdict,
         datetime.now(UTC),
     )
+
+
+def _audit(
+    run: Run,
+    study: StudyFile,
+    champion: judgement.Champion,
+    sharpe: float | None,
+    stress: finals.Stress,
+    bus: events.EventBus,
+) -> tuple[AuditResult, ...]:
+    """Make the audits that the study asks for; what they try counts in the ledger."""
+    if not study.audit.make:
+        return ()
+    bus.emit(events.StageStarted("audit", ", ".join(study.audit.make)))
+    subject = AuditedChampion(
+        run.id, champion.params, math.nan if sharpe is None else sharpe, stress.rows
+    )
+    case = Case(study, pl.read_parquet(run.path / "bars.parquet"), champion=subject)
+    results = run_audits(case, study.audit.make)
+    record(Ledger(run.path.parent / "ledger.jsonl"), case, results)
+    return results

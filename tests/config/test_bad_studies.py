@@ -52,6 +52,8 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("costs.fee_bps", float("nan"), ["costs.fee_bps", "finite"]),
     ("execution.fill", "last_year", ["execution.fill", "'last_year'"]),
     ("execution.initial_cash", float("inf"), ["execution.initial_cash", "finite"]),
+    ("audit.make", ["horoscope"], ["audit.make.0", "'horoscope'"]),
+    ("validation.path_tested", 6, ["path_tested (6) must be below path_groups (6)"]),
     ("search", {}, ["search", "empty"]),
     ("search", {"model.hidden": DIMENSION}, ["search.model.hidden", "cannot be searched"]),
     ("search", {"learning_rate": DIMENSION}, ["search.learning_rate", "training.learning_rate"]),

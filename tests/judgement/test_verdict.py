@@ -62,6 +62,13 @@ def test_trials_of_the_whole_project_are_named() -> None:
     assert "100 configurations were tried, 1,234 on these bars over the life of the project" in said
 
 
+def test_a_failed_audit_leaves_nothing_to_believe() -> None:
+    found = verdict(failed_audits=("leak", "fills"))
+    assert found.level == "no_edge"
+    assert "audit" in found.headline
+    assert found.sentences[0] == "Failed audits: leak and fills."
+
+
 def test_a_second_look_is_named() -> None:
     assert "look number 3" in " ".join(verdict(forced_looks=2).sentences)
 

@@ -24,6 +24,7 @@ STAGES = {
     "paths": "Cross-validating the champion on other histories",
     "refit": "Refitting the champion on all development bars",
     "holdout": "Opening the sealed holdout",
+    "audit": "Auditing the study",
     "report": "Writing the report",
     "export": "Exporting and replaying the bundle",
     "register": "Registering the model",

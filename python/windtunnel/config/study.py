@@ -306,6 +306,21 @@ class ExecutionSection(Section):
     )
 
 
+class AuditSection(Section):
+    """Attempts to refute the study that are part of carrying it out."""
+
+    make: tuple[
+        Literal["leak", "warmup", "fills", "noise", "oracle", "delay", "costs", "seeds", "starts"],
+        ...,
+    ] = Field(
+        default=(),
+        strict=False,
+        description="Audits to make before the verdict; one that fails refutes the study. 'leak', "
+        "'warmup' and 'fills' take about as long as a cohort, the others longer; `windtunnel "
+        "audit` makes any of them later.",
+    )
+
+
 class FloatRange(Section):
     """A real-valued search dimension."""
 
@@ -356,6 +371,7 @@ class StudyFile(Section):
     policy: PolicySection = PolicySection()
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
+    audit: AuditSection = AuditSection()
     search: dict[str, _TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
         "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",

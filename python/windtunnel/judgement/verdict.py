@@ -38,11 +38,16 @@ def judge(
     break_even_bps: float,
     cost_bps: float,
     forced_looks: int,
+    failed_audits: tuple[str, ...] = (),
 ) -> Verdict:
-    """Say in words what the figures allow one to believe, and no more."""
+    """Say in words what the figures allow one to believe, and no more.
+
+    A failed audit leaves nothing to believe: the figures are those of a faulty pipeline.
+    """
     figures = luck.figures
     dsr, pbo, active = figures.get("dsr"), figures.get("pbo"), figures.get("psr_active")
     doubts = {
+        "audits": bool(failed_audits),
         "trials": dsr is None or dsr < CONFIDENT,
         "overfitting": pbo is None or pbo > OVERFIT,
         "benchmark": active is None or active < CONFIDENT,
@@ -52,6 +57,7 @@ def judge(
     doubted = [name for name, raised in doubts.items() if raised]
     level, headline = _headline(doubted, holdout_read=holdout is not None)
     sentences = [
+        *([f"Failed audits: {_listed(list(failed_audits))}."] if failed_audits else []),
         _trials_sentence(figures),
         _overfitting_sentence(pbo),
         _benchmark_sentence(metrics, benchmark, active),
@@ -67,6 +73,8 @@ def _headline(doubts: list[str], *, holdout_read: bool) -> tuple[Level, str]:
     """The strongest thing that the doubts still allow one to say."""
     if not doubts:
         return "candidate", "A candidate: the edge survives every test made of it"
+    if "audits" in doubts:
+        return "no_edge", "Not to be believed: an audit of the study failed"
     if "trials" in doubts:
         return "no_edge", "No edge that survives the number of trials"
     if "holdout" not in doubts:

@@ -219,7 +219,7 @@ def _carry_out(
     devices.configure_cpu()
     bus = events.EventBus(list(observers))
     with run.locked():
-        run.hold_environment(environment.describe())
+        run.hold_environment(environment.decisive())
         for warning in gated.warnings:
             bus.emit(events.Warned(warning))
 

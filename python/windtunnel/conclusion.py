@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from windtunnel import artifacts, delivery, events, presentation, records
 from windtunnel.data.quality import QualityReport
 from windtunnel.findings import find
 from windtunnel.memory_bank import MemoryBank
+from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run
 from windtunnel.validation import Course, Pipeline
 
@@ -15,12 +18,15 @@ def conclude(
     course: Course,
     quality: QualityReport,
     folds: Pipeline,
-    final: Pipeline,
+    make: Callable[[TrainingTask], Pipeline],
     bus: events.EventBus,
     force_reason: str | None,
 ) -> str:
-    """Carry a study whose trials are done to its end; return the verdict's headline."""
-    found = find(run, course, quality, folds, final, bus, force_reason)
+    """Carry a study whose trials are done to its end; return the verdict's headline.
+
+    `folds` is the pipeline that the trials went through; `make` builds one for another task.
+    """
+    found = find(run, course, quality, folds, make, bus, force_reason)
     run.write_table("trials.parquet", found.trials)
     run.write_table("holdout.parquet", delivery.decisions(found))
     bus.emit(events.StageStarted("report"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
+DEVICE_COUNT = "--xla_force_host_platform_device_count"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "optuna", "numba", "numpy", "polars")
 
 
@@ -19,11 +20,19 @@ def versions() -> dict[str, str]:
     return {"windtunnel": version(), "python": platform.python_version(), **found}
 
 
-def describe() -> dict[str, str]:
-    """Versions and the machine: everything that two runs must share to agree bit for bit.
+def decisive() -> dict[str, str]:
+    """What two runs must share to agree bit for bit: all of `describe` but the device count.
 
-    JAX is started to name its devices.
+    Lanes are computed the same way on any number of devices.
     """
+    found = describe()
+    del found["devices"]
+    flags = (flag for flag in found["xla_flags"].split() if not flag.startswith(DEVICE_COUNT))
+    return {**found, "xla_flags": " ".join(flags)}
+
+
+def describe() -> dict[str, str]:
+    """Versions, machine, devices and flags. JAX is started to name its devices."""
     from windtunnel.backtest.native import core  # noqa: PLC0415 - compiled, only needed here
     from windtunnel.trainers.devices import describe as devices  # noqa: PLC0415 - starts jax
 

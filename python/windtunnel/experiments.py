@@ -219,7 +219,7 @@ def _carry_out(
     devices.configure_cpu()
     bus = events.EventBus(list(observers))
     with run.locked():
-        run.hold_environment(environment.describe())
+        run.hold_environment(environment.decisive())
         for warning in gated.warnings:
             bus.emit(events.Warned(warning))
 
@@ -233,9 +233,7 @@ def _carry_out(
 
         folds = pipeline(course.task)
         _tune(run, course, folds, bus)
-        final = conclusion.conclude(
-            run, course, gated, folds, pipeline(course.final_task), bus, open_holdout
-        )
+        final = conclusion.conclude(run, course, gated, folds, pipeline, bus, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
     return StudyResult.load(run)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from windtunnel import events, extend, finals, judgement, portrait
+from windtunnel.audits.case import Case
+from windtunnel.audits.case import Champion as AuditedChampion
+from windtunnel.audits.record import record
+from windtunnel.audits.registry import run_audits
+from windtunnel.audits.result import AuditResult
+from windtunnel.config import StudyFile
+from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.quality import QualityReport
 from windtunnel.errors import HoldoutSealedError
 from windtunnel.holdout import open_holdout
 from windtunnel.ledger import Ledger, PastTrials
 from windtunnel.metrics.financial import returns
+from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run
 from windtunnel.validation import Course, Pipeline
 
@@ -25,26 +33,6 @@ Float64Array = npt.NDArray[np.float64]
 
 # Columns of the trial table that are no metric of the trial's result.
 NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated")
-
-
-class AuditRecord(Protocol):
-    """What the report shows of an audit."""
-
-    @property
-    def name(self) -> str:
-        """The audit's name."""
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether it held; None where it judges nothing."""
-
-    @property
-    def sentence(self) -> str:
-        """The outcome in words."""
-
-    @property
-    def figures(self) -> Mapping[str, float | int | None]:
-        """The numbers behind it."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +70,12 @@ class Findings:
     benchmark_metrics: dict[str, float]
     stress: finals.Stress
     luck: judgement.Luck
+    paths: Paths
     model: finals.FinalModel
     holdout: finals.HoldoutResult | None
     seal: str
     earlier_looks: tuple[str, ...]
+    audits: tuple[AuditResult, ...]
     verdict: judgement.Verdict
     created: datetime
     portrait: portrait.Portrait
@@ -93,7 +83,6 @@ class Findings:
     statistics: dict[str, float | None]
     problems: tuple[str, ...]
     life: tuple[StudyLife, ...]
-    audits: tuple[AuditRecord, ...] = ()
 
 
 def find(
@@ -101,7 +90,7 @@ def find(
     course: Course,
     quality: QualityReport,
     folds: Pipeline,
-    final: Pipeline,
+    make: Callable[[TrainingTask], Pipeline],
     bus: events.EventBus,
     force_reason: str | None,
 ) -> Findings:
@@ -139,7 +128,11 @@ def find(
         luck.figures,
     )
     problems += failed
+    bus.emit(events.StageStarted("paths"))
+    paths = cross_validate(course, make, champion.params)
+    luck = luck.with_paths(paths.figures, paths.reason)
     bus.emit(events.StageStarted("refit"))
+    final = make(course.final_task)
     model = finals.refit(course, final, champion.params)
     holdout: finals.HoldoutResult | None = None
     earlier: tuple[str, ...] = ()
@@ -166,6 +159,7 @@ def find(
     benchmark |= {name: float(values[0]) for name, values in own_benchmark.items()}
     for problem in problems:
         bus.emit(events.Warned(problem))
+    audits = _audit(run, study, champion, metrics["sharpe"], stress, bus)
     verdict = judgement.judge(
         luck,
         metrics,
@@ -175,6 +169,7 @@ def find(
         break_even_bps=stress.break_even_bps,
         cost_bps=study.costs.fee_bps + study.costs.half_spread_bps,
         forced_looks=len(earlier),
+        failed_audits=tuple(audit.name for audit in audits if audit.passed is False),
     )
     return Findings(
         run,
@@ -187,10 +182,12 @@ def find(
         benchmark,
         stress,
         luck,
+        paths,
         model,
         holdout,
         seal,
         earlier,
+        audits,
         verdict,
         datetime.now(UTC),
         portrait.portray(
@@ -252,3 +249,24 @@ def _life(ledger: Ledger, ever: PastTrials) -> tuple[StudyLife, ...]:
             )
         )
     return tuple(found)
+
+
+def _audit(
+    run: Run,
+    study: StudyFile,
+    champion: judgement.Champion,
+    sharpe: float | None,
+    stress: finals.Stress,
+    bus: events.EventBus,
+) -> tuple[AuditResult, ...]:
+    """Make the audits that the study asks for; what they try counts in the ledger."""
+    if not study.audit.make:
+        return ()
+    bus.emit(events.StageStarted("audit", ", ".join(study.audit.make)))
+    subject = AuditedChampion(
+        run.id, champion.params, math.nan if sharpe is None else sharpe, stress.rows
+    )
+    case = Case(study, pl.read_parquet(run.path / "bars.parquet"), champion=subject)
+    results = run_audits(case, study.audit.make)
+    record(Ledger(run.path.parent / "ledger.jsonl"), case, results)
+    return results

@@ -49,6 +49,7 @@ def figures_of(found: Findings, version: int) -> dict[str, Any]:
             }
             for row in map(asdict, found.stress.rows)
         ],
+        "audits": [audit.as_json() for audit in found.audits],
         "break_even_bps": _number(found.stress.break_even_bps),
         "model": {"name": found.course.study.study.name, "version": version},
         "versions": environment.versions(),

@@ -24,6 +24,7 @@ from windtunnel.config.study import POLICY_SEARCHABLE, TRAINING_SEARCHABLE
 from windtunnel.data.panel import Panel
 from windtunnel.errors import SplitError
 from windtunnel.features import compute as features
+from windtunnel.metrics.break_even import break_even_cost
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
 from windtunnel.protocols import CohortFit, Trainer, TrainingTask
@@ -244,6 +245,13 @@ class Pipeline:
             **learning,
             "train_loss": fit.loss.mean(axis=1, dtype=np.float64),
             "turnover": result.turnover,
+            "break_even_bps": 1e4
+            * break_even_cost(
+                result.final_equity,
+                result.turnover,
+                initial=course.execution.initial_cash,
+                cost=course.costs.trading_rate,
+            ),
             "costs": result.costs,
             "financing": result.financing,
             "exposure": result.exposure,

@@ -95,12 +95,17 @@ def test_served_equals_studied(finished: Finished, address: str) -> None:
     both = joined.drop_nulls("score")
     gap = np.abs(both["score"].to_numpy() - both["score_served"].to_numpy())
     assert gap.max() <= TOLERANCE
-    exposures = joined.select("exposure", "exposure_served").to_numpy()
-    params = finished.champion_thresholds
-    scores = np.abs(joined["score"].fill_null(1.0).to_numpy())
-    near = np.min(np.abs(scores[:, None] - np.array(params)), axis=1) <= TOLERANCE
-    assert not near.any(), "a score lies on a threshold; choose another seed for this test"
-    np.testing.assert_array_equal(exposures[:, 0], exposures[:, 1])
+    # A decision may differ only after a score within rounding of a threshold.
+    near = pl.any_horizontal(
+        (pl.col("score").abs() - threshold).abs() <= TOLERANCE
+        for threshold in (0.0, *finished.champion_thresholds)
+    )
+    judged = joined.sort("timestamp").with_columns(
+        doubtful=near.fill_null(value=False).cum_max().over("symbol")
+    )
+    differ = judged.filter(pl.col("exposure") != pl.col("exposure_served"))
+    assert differ["doubtful"].all()
+    assert len(differ) <= 0.01 * len(judged)
 
 
 def test_a_day_at_a_time_gives_the_same_decisions(finished: Finished, address: str) -> None:

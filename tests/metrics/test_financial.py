@@ -111,6 +111,69 @@ def test_a_sample_that_misleads_the_selection_costs_time_only() -> None:
     assert metrics["tail_ratio"] == pytest.approx(np.quantile(r, 0.95) / -low, rel=1e-9)
 
 
+SHAPES = {
+    "sparse": lambda rng, n: rng.normal(0.001, 0.01, n) * (rng.random(n) < 0.03),
+    "seldom": lambda rng, n: rng.normal(0.001, 0.01, n) * (rng.random(n) < 0.12),
+    "half the time": lambda rng, n: rng.normal(0, 0.01, n) * (np.arange(n) % 200 < 100),
+    "heavy": lambda rng, n: rng.standard_t(1.5, n).clip(-50, 50) * 0.002,
+    "two regimes": lambda rng, n: rng.normal(0, 1, n) * np.where(np.arange(n) < n / 8, 0.05, 1e-4),
+    "rare crashes": lambda rng, n: np.where(
+        rng.random(n) < 0.004, -0.3, 1e-3 * rng.normal(0, 1, n)
+    ),
+    "only gains": lambda rng, n: rng.exponential(0.01, n),
+    "only losses": lambda rng, n: -rng.exponential(0.01, n),
+    "steady": lambda rng, n: 0.01 + rng.normal(0, 1e-6, n),
+    "few values": lambda rng, n: rng.choice([-0.01, 0.0, 0.02], n),
+}
+
+
+@pytest.mark.parametrize("bars", [127, 128, 130, 600, 1333])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_of_returns_that_trouble_the_tails(shape: str, bars: int) -> None:
+    rng = np.random.default_rng(bars)
+    wanted = np.column_stack([SHAPES[shape](rng, bars) for _ in range(3)])
+    equity = 100 * np.cumprod(1 + wanted, axis=0)
+    metrics, r = measure(equity), returns(equity, 100.0)
+    for c in range(3):
+        low, high = np.quantile(r[:, c], [0.05, 0.95])
+        if abs(low) > 1e-12:
+            assert metrics["tail_ratio"][c] == pytest.approx(abs(high) / abs(low), rel=1e-9)
+        # Values that are equal but for rounding may fall on either side of the quantile.
+        below, at_most = r[r[:, c] < low - 1e-14, c], r[r[:, c] <= low + 1e-14, c]
+        least = below.mean() if below.size and low != 0.0 else at_most.mean()
+        assert least - 1e-14 <= metrics["cvar_95"][c] <= at_most.mean() + 1e-14
+        for name in ("skewness", "kurtosis"):
+            theirs = stats.skew if name == "skewness" else lambda x: stats.kurtosis(x, fisher=False)
+            tolerance = 1e-6 if shape == "steady" else 1e-10
+            assert metrics[name][c] == pytest.approx(theirs(r[:, c]), rel=tolerance, abs=1e-9)
+
+
+def test_a_quantile_of_zero_has_no_ratio() -> None:
+    r = np.zeros(1000)
+    r[::100] = -0.01  # ten losses: fewer than a twentieth
+    r[50::100] = 0.02
+    metrics = one((100 * np.cumprod(1 + r)).tolist())
+    assert math.isnan(metrics["tail_ratio"])
+    assert metrics["cvar_95"] == pytest.approx(-0.1 / 990)
+    r[::10] = -0.01  # now more
+    metrics = one((100 * np.cumprod(1 + r)).tolist())
+    assert metrics["tail_ratio"] == 0.0
+    assert metrics["cvar_95"] == pytest.approx(-0.01)
+
+
+def test_neighbours_in_the_tile_do_not_matter() -> None:
+    """A ruined, a constant and an enormous curve beside an ordinary one, at every place."""
+    plain = curves(300, 1)
+    wanted = measure(plain)
+    odd = np.column_stack([np.full(300, -5.0), np.full(300, 100.0), 1e200 * curves(300, 1)[:, 0]])
+    for place in (0, 1, 31, 63, 64):
+        equity = np.column_stack([odd] * 25)[:, :70].copy()
+        equity[:, place] = plain[:, 0]
+        metrics = measure(equity)
+        for name, value in wanted.items():
+            assert metrics[name][place] == value[0], (name, place)
+
+
 def test_by_hand() -> None:
     metrics = one([110.0, 99.0, 99.0, 108.9])  # +10 %, -10 %, 0, +10 %
     assert metrics["total_return"] == pytest.approx(0.089)

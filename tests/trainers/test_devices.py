@@ -105,9 +105,9 @@ y = (x[..., 0] > 0).astype(np.float32)
 train = np.zeros((1, 80, 2), bool)
 train[0, :50] = True
 task = TrainingTask(x, y, train, ((60, 80),), "direction")
-# Widths and a batch that fill no vector register: a slot could get another remainder.
+# A width and a batch that fill no vector register: a slot could get another remainder.
 trainer = SupervisedTrainer(
-    task, ModelSection(hidden=(33, 7)), TrainingSection(steps=12, batch_size=31), seed=1
+    task, ModelSection(hidden=(33,)), TrainingSection(steps=12, batch_size=31), seed=1
 )
 hyper = {{
     "learning_rate": np.geomspace(1e-3, 1e-1, 5),
@@ -125,7 +125,8 @@ def digest(fit, lane):
 
 cohort = trainer.fit(hyper, keep_models=True)
 for lane in range(5):
-    alone = trainer.fit({{name: values[[lane]] for name, values in hyper.items()}}, keep_models=True)
+    own = {{name: values[[lane]] for name, values in hyper.items()}}
+    alone = trainer.fit(own, keep_models=True)
     assert digest(alone, 0) == digest(cohort, lane), lane
     print(digest(cohort, lane))
 """

@@ -111,7 +111,7 @@ def test_nothing_after_the_training_rows_reaches_the_parameters(
 ):
     start, _ = task.validation[0]
     features, labels = task.features.copy(), task.labels.copy()
-    features[start:] = 1e3
+    features[start:] += 1e3  # gaps stay gaps: as many rows, hence the same program
     labels[start:] = 1 - labels[start:]
     outside = replace(task, features=features, labels=labels)
     hyper = build_hyper(20)

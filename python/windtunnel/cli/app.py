@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
 4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
-memory bank; 130 interrupted, and resumable.
+memory bank; 10 an audit failed; 130 interrupted, and resumable.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from windtunnel.cli import memory, show
+from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.errors import RunError, WindtunnelError
 
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(memory.app, name="memory")
+app.command()(audit)
 
 INTERRUPTED = 130
 

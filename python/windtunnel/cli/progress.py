@@ -21,8 +21,10 @@ from windtunnel import events
 STAGES = {
     "prepare": "Preparing features, labels and folds",
     "stress": "Stressing the champion: other costs, a later fill",
+    "paths": "Cross-validating the champion on other histories",
     "refit": "Refitting the champion on all development bars",
     "holdout": "Opening the sealed holdout",
+    "audit": "Auditing the study",
     "report": "Writing the report",
     "export": "Exporting and replaying the bundle",
     "register": "Registering the model",

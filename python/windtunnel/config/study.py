@@ -90,7 +90,7 @@ class DataSection(Section):
         )
     )
     periods_per_year: float = Field(
-        default=252.0, gt=0, le=31_622_400, description="Bars a year, for annualised figures."
+        default=252.0, ge=1, le=31_622_400, description="Bars a year, for annualised figures."
     )
     max_missing: float = Field(
         default=0.05,
@@ -177,9 +177,31 @@ class ValidationSection(Section):
         ge=20,
         description="Bars at the end that no trial ever sees; read once, by the champion.",
     )
+    path_groups: int = Field(
+        default=6,
+        ge=2,
+        le=16,
+        description="Stretches into which combinatorial cross-validation of the champion cuts the "
+        "development bars.",
+    )
+    path_tested: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="How many of them each of its models is tested on; 2 of 6 give 15 models and "
+        "5 paths.",
+    )
     min_train_rows: int = Field(
         default=200, ge=10, description="Fewest labelled rows a fold may train on."
     )
+
+    @model_validator(mode="after")
+    def _some_groups_train(self) -> Self:
+        if self.path_tested >= self.path_groups:
+            raise ValueError(
+                f"path_tested ({self.path_tested}) must be below path_groups ({self.path_groups})"
+            )
+        return self
 
 
 class ModelSection(Section):
@@ -284,6 +306,21 @@ class ExecutionSection(Section):
     )
 
 
+class AuditSection(Section):
+    """Attempts to refute the study that are part of carrying it out."""
+
+    make: tuple[
+        Literal["leak", "warmup", "fills", "noise", "oracle", "delay", "costs", "seeds", "starts"],
+        ...,
+    ] = Field(
+        default=(),
+        strict=False,
+        description="Audits to make before the verdict; one that fails refutes the study. 'leak', "
+        "'warmup' and 'fills' take about as long as a cohort, the others longer; `windtunnel "
+        "audit` makes any of them later.",
+    )
+
+
 class FloatRange(Section):
     """A real-valued search dimension."""
 
@@ -334,6 +371,7 @@ class StudyFile(Section):
     policy: PolicySection = PolicySection()
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
+    audit: AuditSection = AuditSection()
     search: dict[str, _TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
         "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",

@@ -1,8 +1,9 @@
 """The compiled pass behind `financial_metrics`.
 
-A tile of configurations is transposed into a small buffer, so that time runs through
-contiguous memory for each; the equity in the buffer is turned into returns in place, and
-the two tail quantiles are found by selection among the few values that can matter.
+Configurations are taken 64 at a time. Blocks of bars are copied into a tile that stays in
+cache and swept by the vector passes; the returns of the tile are kept, so that the tail
+quantiles can be selected once the mean gain and loss say where the tails begin. What the
+sums cannot settle goes to `measure_lane`.
 """
 
 from __future__ import annotations
@@ -13,31 +14,38 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from windtunnel.metrics._one_lane import NAMES, ROUNDING, measure_lane
+from windtunnel.metrics._passes import (
+    CUBES,
+    DOWN,
+    DOWNSIDE,
+    FALL,
+    FOURTHS,
+    FROM,
+    GAINS,
+    LONGEST,
+    LOSSES,
+    PEAK,
+    ROWS,
+    SQUARES,
+    UP,
+    WIDTH,
+    begin,
+    drawdowns,
+    gather_tails,
+    powers,
+    to_returns,
+)
+from windtunnel.metrics._tails import TAIL, fill_tails, lane_tails, lower_tail
+
+__all__ = ["NAMES", "WIDTH", "measure"]
+
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
-WIDTH = 32
-"""Configurations a tile: four cache lines of float64 a bar."""
-
-NAMES = (
-    "total_return",
-    "cagr",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "calmar",
-    "max_drawdown",
-    "max_drawdown_bars",
-    "hit_rate",
-    "profit_factor",
-    "tail_ratio",
-    "cvar_95",
-    "skewness",
-    "kurtosis",
-)
-
-# Rounding of one quotient of equities, in returns; four of them pass for no variation.
-_ROUNDING = 4 * float(np.finfo(np.float64).eps)
+_BLOCK = 32  # bars a block; a multiple of 4
+_LARGEST = 1e100  # money beyond this may overflow a product
+_FEWEST = 128  # bars below which bounds of the tails are not worth their making
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -52,213 +60,214 @@ def measure(
 ) -> None:
     """Fill out[:, start:stop] (14, C) and first_bad (first non-finite bar, or -1)."""
     bars = equity.shape[0]
-    tile = np.empty((WIDTH, bars))
-    scratch = np.empty(bars)
+    # Bars in front at the initial capital move nothing: they fill the last block of four.
+    front = -bars % 4
+    sums = np.empty(ROWS * WIDTH)
+    block = np.empty((_BLOCK + 1, WIDTH))
+    r = np.empty((front + bars, WIDTH))
+    # An odd number of cache lines, lest all configurations fall on the same set of them.
+    stride = ((front + bars) // 8 + 1 | 1) * 8
+    found = np.empty(WIDTH * stride)
+    counts = np.empty(WIDTH, dtype=np.int64)
+    low = np.empty(WIDTH)
+    high = np.empty(WIDTH)
+    lane = np.empty(bars)
+    scratch = np.empty(2 * bars + 16)
+    column = np.empty(out.shape[0])
+    plain = 1.0 / _LARGEST < initial < _LARGEST and bars > 1
     for first in range(start, stop, WIDTH):
         width = min(WIDTH, stop - first)
-        for t in range(bars):
-            for lane in range(width):
-                tile[lane, t] = equity[t, first + lane]
-        for lane in range(width):
-            c = first + lane
-            path = tile[lane]
-            first_bad[c] = _first_non_finite(path)
+        _sweep(equity, initial, first, width, front, block, r, sums)
+        for w in range(width):
+            low[w], high[w] = _bounds(sums, w, bars)
+        for w in range(width, WIDTH):
+            low[w], high[w] = -np.inf, np.inf
+        if bars >= _FEWEST:
+            gather_tails(r, low, high, found, stride, counts)
+        for w in range(width):
+            c = first + w
+            first_bad[c] = -1
+            if plain and _settled(sums, w, bars):
+                _finish(sums, w, block[_BLOCK, w], initial, bars, periods_per_year, column)
+                if bars < _FEWEST or not _tails(
+                    sums, w, bars, found[w * stride :], counts[w], low[w], scratch, column
+                ):
+                    for t in range(bars):
+                        lane[t] = r[front + t, w]
+                    lane_tails(lane, scratch, column)
+            else:
+                for t in range(bars):
+                    lane[t] = equity[t, c]
+                first_bad[c] = measure_lane(lane, initial, periods_per_year, scratch, column)
             for k in range(out.shape[0]):
-                out[k, c] = np.nan
-            if first_bad[c] >= 0:
-                continue
-            column = out[:, c]
-            _path(path, initial, periods_per_year, column)
-            _to_returns(path, initial)
-            _gains(path, column)
-            if bars > 1:
-                _moments(path, periods_per_year, column)
-                _tails(path, scratch, column)
-            for k in range(out.shape[0]):
-                if math.isinf(column[k]):
-                    column[k] = np.nan
+                out[k, c] = np.nan if math.isinf(column[k]) else column[k]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _first_non_finite(path: Float64Array) -> int:
-    for t in range(path.size):
-        if not math.isfinite(path[t]):
-            return t
-    return -1
+def _sweep(
+    equity: Float64Array,
+    initial: float,
+    first: int,
+    width: int,
+    front: int,
+    block: Float64Array,
+    r: Float64Array,
+    sums: Float64Array,
+) -> None:
+    """Returns and sums of one tile; leaves the last equity in the last row of `block`."""
+    begin(sums, initial)
+    block[:] = initial
+    total = r.shape[0]
+    for done in range(0, total, _BLOCK):
+        rows = min(_BLOCK, total - done)
+        # The block ends at the last row, so that the next one finds what precedes it there.
+        top = _BLOCK - rows
+        block[top] = block[_BLOCK]
+        for t in range(rows):
+            if done + t >= front:
+                source = equity[done + t - front]
+                target = block[top + 1 + t]
+                for w in range(width):
+                    target[w] = source[first + w]
+        to_returns(block[top:], r[done : done + rows])
+        drawdowns(block[top:], sums)
+        powers(r[done : done + rows], sums)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _path(path: Float64Array, initial: float, periods_per_year: float, out: Float64Array) -> None:
-    peak = initial
-    worst = 0.0
-    under = 0
-    longest = 0
-    ruined = False
-    for t in range(path.size):
-        if path[t] <= 0.0:
-            ruined = True
-        if path[t] >= peak:
-            peak = path[t]
-            under = 0
-        else:
-            under += 1
-            longest = max(longest, under)
-            worst = max(worst, (peak - path[t]) / peak)
-    growth = path[path.size - 1] / initial
-    out[0] = growth - 1.0
-    out[1] = -1.0 if ruined else growth ** (periods_per_year / path.size) - 1.0
-    if worst > _ROUNDING and math.isfinite(out[1]):
-        out[5] = out[1] / worst
-    out[6] = worst
-    out[7] = longest
+def _settled(sums: Float64Array, w: int, bars: int) -> bool:
+    """Whether the sums tell all about configuration w, to nearly all digits.
+
+    Ruin is a fall of all there is. NaN and infinity show in the sums, which also lose
+    digits when the mean return is larger than the deviation.
+    """
+    squares = sums[SQUARES * WIDTH + w]
+    total = sums[GAINS * WIDTH + w] + sums[LOSSES * WIDTH + w]
+    fall = sums[FALL * WIDTH + w]
+    if not (
+        fall < sums[FROM * WIDTH + w]
+        and sums[PEAK * WIDTH + w] < _LARGEST
+        and sums[FOURTHS * WIDTH + w] < np.inf
+    ):
+        return False
+    if squares == 0.0:
+        return bool(sums[UP * WIDTH + w] + sums[DOWN * WIDTH + w] == 0.0)
+    spread = squares - total * total / bars
+    floor = ROUNDING * (1.0 + math.sqrt(squares))
+    return bool(spread >= 0.5 * squares and spread > floor * floor * bars)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _to_returns(path: Float64Array, initial: float) -> None:
-    previous = initial
-    ruined = False
-    for t in range(path.size):
-        now = path[t]
-        path[t] = 0.0 if ruined else now / previous - 1.0
-        ruined = ruined or now <= 0.0
-        previous = now
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _gains(r: Float64Array, out: Float64Array) -> None:
-    gains = 0.0
-    losses = 0.0
-    up = 0
-    down = 0
-    for t in range(r.size):
-        if r[t] > 0.0:
-            up += 1
-            gains += r[t]
-        elif r[t] < 0.0:
-            down += 1
-            losses -= r[t]
-    if up + down > 0:
-        out[8] = up / (up + down)
-    if losses > 0.0:
-        out[9] = gains / losses
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _moments(r: Float64Array, periods_per_year: float, out: Float64Array) -> None:
-    n = r.size
-    total = 0.0
-    largest = 0.0
-    downside = 0.0
-    for t in range(n):
-        total += r[t]
-        largest = max(largest, abs(r[t]))
-        if r[t] < 0.0:
-            downside += r[t] * r[t]
-    mean = total / n
-    d1 = 0.0
-    d2 = 0.0
-    d3 = 0.0
-    d4 = 0.0
-    for t in range(n):
-        d = r[t] - mean
-        d1 += d
-        d2 += d * d
-        d3 += d * d * d
-        d4 += d * d * d * d
-    mean += d1 / n
-    d2 -= d1 * d1 / n
-    floor = _ROUNDING * (1.0 + largest)
+def _finish(
+    sums: Float64Array,
+    w: int,
+    last: float,
+    initial: float,
+    bars: int,
+    periods_per_year: float,
+    out: Float64Array,
+) -> None:
+    """Everything but the tails, from the sums."""
+    out[:] = np.nan
+    n = float(bars)
     root = math.sqrt(periods_per_year)
-    deviation = math.sqrt(max(d2, 0.0) / (n - 1))
-    if deviation > floor:
-        out[2] = deviation * root
-        out[3] = mean / deviation * root
-        out[12] = (d3 / n) / (d2 / n) ** 1.5
-        out[13] = (d4 / n) / (d2 / n) ** 2
-    else:
+    growth = last / initial
+    out[0] = growth - 1.0
+    out[1] = growth ** (periods_per_year / n) - 1.0
+    depth = sums[FALL * WIDTH + w] / sums[FROM * WIDTH + w]
+    if depth > ROUNDING and math.isfinite(out[1]):
+        out[5] = out[1] / depth
+    out[6] = depth
+    out[7] = sums[LONGEST * WIDTH + w]
+    gains = sums[GAINS * WIDTH + w]
+    losses = sums[LOSSES * WIDTH + w]
+    up = sums[UP * WIDTH + w]
+    down = sums[DOWN * WIDTH + w]
+    if up + down == 0.0:
         out[2] = 0.0
-    semideviation = math.sqrt(downside / n)
-    if semideviation > floor:
+        return
+    out[8] = up / (up + down)
+    if losses < 0.0:
+        out[9] = gains / -losses
+    mean = (gains + losses) / n
+    # Moments about the mean from those about zero.
+    second = sums[SQUARES * WIDTH + w] / n
+    third = sums[CUBES * WIDTH + w] / n
+    fourth = sums[FOURTHS * WIDTH + w] / n
+    variance = second - mean * mean
+    deviation = math.sqrt(variance * n / (n - 1.0))
+    out[2] = deviation * root
+    out[3] = mean / deviation * root
+    out[12] = (third - 3.0 * mean * second + 2.0 * mean**3) / variance**1.5
+    out[13] = (
+        fourth - 4.0 * mean * third + 6.0 * mean * mean * second - 3.0 * mean**4
+    ) / variance**2
+    semideviation = math.sqrt(sums[DOWNSIDE * WIDTH + w] / n)
+    if semideviation > ROUNDING * (1.0 + math.sqrt(sums[SQUARES * WIDTH + w])):
         out[4] = mean / semideviation * root
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _tails(r: Float64Array, scratch: Float64Array, out: Float64Array) -> None:
-    low, below = _lower_tail(r, 1.0, scratch)
-    high, _ = _lower_tail(r, -1.0, scratch)
-    if low != 0.0:
-        out[10] = abs(high) / abs(low)
-    out[11] = below
+def _bounds(sums: Float64Array, w: int, bars: int) -> tuple[float, float]:
+    """Where the tails begin, if losses and gains each had the shape of half a normal."""
+    down = sums[DOWN * WIDTH + w]
+    up = sums[UP * WIDTH + w]
+    low = -_half_normal_bound(-sums[LOSSES * WIDTH + w], down, bars)
+    return low, _half_normal_bound(sums[GAINS * WIDTH + w], up, bars)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _lower_tail(r: Float64Array, sign: float, scratch: Float64Array) -> tuple[float, float]:
-    """Linear 5 % quantile of sign * r, and the mean of what is no larger than it."""
-    position = (r.size - 1) * 0.05
-    k = int(position)
-    bound = _upper_bound(r, sign)
-    m = 0
-    for t in range(r.size):
-        x = sign * r[t]
-        scratch[m] = x
-        m += 1 if x <= bound else 0
-    if m < k + 2:
-        # The sample misled: select among all of them.
-        m = r.size
-        for t in range(m):
-            scratch[t] = sign * r[t]
-    _select(scratch, 0, m - 1, k)
-    following = np.inf
-    for t in range(k + 1, m):
-        following = min(following, scratch[t])
-    quantile = scratch[k] + (position - k) * (following - scratch[k])
-    total = 0.0
-    count = 0
-    for t in range(m):
-        if scratch[t] <= quantile:
-            total += scratch[t]
-            count += 1
-    return quantile, total / count
+def _half_normal_bound(total: float, count: float, bars: int) -> float:
+    """Value that somewhat more than a twentieth of all bars exceed; never zero.
 
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _upper_bound(r: Float64Array, sign: float) -> float:
-    """A value very likely above the 5 % quantile, yet below most of the data.
-
-    The 14th smallest of 128 spread over the series: three standard deviations of the
-    binomial above its mean, 6.4. Selecting below it moves a ninth of the data only.
+    Four standard deviations of the binomial more. The tail of the half normal beyond z is
+    taken from 2 (1 - Phi(z)), inverted by Abramowitz and Stegun 26.2.22 (error .003).
     """
-    if r.size < 512:
-        return np.inf
-    sample = np.empty(128)
-    for i in range(128):
-        sample[i] = sign * r[i * r.size // 128]
-    _select(sample, 0, 127, 13)
-    return float(sample[13])
+    smallest = 5e-324
+    mean = TAIL * bars
+    wanted = mean + 4.0 * math.sqrt(mean) + 2.0
+    if not (wanted < 0.9 * count):
+        return smallest
+    t = math.sqrt(-2.0 * math.log(0.5 * wanted / count))
+    z = t - (2.30753 + 0.27061 * t) / (1.0 + t * (0.99229 + t * 0.04481))
+    return max(z * total / count * math.sqrt(0.5 * math.pi), smallest)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _select(a: Float64Array, left: int, right: int, k: int) -> None:
-    """Hoare's selection with a median-of-three pivot: a[:k] <= a[k] <= a[k+1:] afterwards."""
-    while left < right:
-        x = a[left]
-        y = a[(left + right) // 2]
-        z = a[right]
-        pivot = max(min(x, y), min(max(x, y), z))
-        i = left
-        j = right
-        while i <= j:
-            while a[i] < pivot:
-                i += 1
-            while a[j] > pivot:
-                j -= 1
-            if i <= j:
-                a[i], a[j] = a[j], a[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            right = j
-        elif k >= i:
-            left = i
-        else:
-            return
+def _tails(
+    sums: Float64Array,
+    w: int,
+    bars: int,
+    found: Float64Array,
+    count: int,
+    low: float,
+    scratch: Float64Array,
+    out: Float64Array,
+) -> bool:
+    """Tail ratio and CVaR from what was gathered; False if it does not hold the quantiles."""
+    needed = int((bars - 1) * TAIL) + 2
+    down = int(sums[DOWN * WIDTH + w])
+    up = int(sums[UP * WIDTH + w])
+    m = 0
+    if down + 2 <= needed and bars - up >= needed:
+        # So few losses, so many bars without one: the quantile is zero.
+        lower, below = 0.0, sums[LOSSES * WIDTH + w] / (bars - up)
+    else:
+        for t in range(count):
+            scratch[m] = found[t]
+            m += 1 if found[t] <= low else 0
+        if m < needed:
+            return False
+        lower, below = lower_tail(scratch, m, bars)
+    if up + 2 <= needed and bars - down >= needed:
+        fill_tails(lower, below, 0.0, out)
+        return True
+    h = 0
+    for t in range(count):
+        scratch[h] = -found[t]
+        h += 1 if found[t] > low else 0
+    if h < needed:
+        return False
+    upper, _ = lower_tail(scratch, h, bars)
+    fill_tails(lower, below, upper, out)
+    return True

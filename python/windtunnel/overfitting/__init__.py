@@ -3,11 +3,10 @@
 Sharpe ratios here are per period, not annualised; g3 is skewness, g4 raw kurtosis.
 """
 
-from windtunnel.overfitting.bootstrap import (
-    SharpeInterval,
-    bootstrap_sharpe_interval,
-    stationary_block_length,
-)
+from windtunnel.overfitting.annualisation import annual_sharpe, annualisation_factor
+from windtunnel.overfitting.block_length import common_block_length, stationary_block_length
+from windtunnel.overfitting.bootstrap import SharpeInterval, bootstrap_sharpe_interval
+from windtunnel.overfitting.clusters import TrialClusters, cluster_trials
 from windtunnel.overfitting.effective import EffectiveTrials, effective_trials
 from windtunnel.overfitting.pbo import BacktestOverfitting, pbo
 from windtunnel.overfitting.plateau import plateau
@@ -20,12 +19,27 @@ from windtunnel.overfitting.sharpe import (
     psr,
     sidak_p_value,
 )
+from windtunnel.overfitting.snooping import (
+    RealityCheck,
+    SuperiorAbility,
+    reality_check,
+    superior_predictive_ability,
+)
+from windtunnel.overfitting.step_down import StepDown, romano_wolf
 
 __all__ = [
     "BacktestOverfitting",
     "EffectiveTrials",
+    "RealityCheck",
     "SharpeInterval",
+    "StepDown",
+    "SuperiorAbility",
+    "TrialClusters",
+    "annual_sharpe",
+    "annualisation_factor",
     "bootstrap_sharpe_interval",
+    "cluster_trials",
+    "common_block_length",
     "deflation_threshold",
     "dsr",
     "effective_trials",
@@ -35,6 +49,9 @@ __all__ = [
     "pbo",
     "plateau",
     "psr",
+    "reality_check",
+    "romano_wolf",
     "sidak_p_value",
     "stationary_block_length",
+    "superior_predictive_ability",
 ]

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from windtunnel.errors import MetricError
 from windtunnel.metrics.lanes import over_lanes
 from windtunnel.overfitting._bootstrap_kernel import resample_sharpe
-from windtunnel.overfitting._returns import check_returns, rounding, varies
+from windtunnel.overfitting._returns import rounding, varies
+from windtunnel.overfitting.block_length import check_series, stationary_block_length
 
 Float64Array = npt.NDArray[np.float64]
-
-MIN_BARS = 20
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def bootstrap_sharpe_interval(
     MetricError
         NaN or infinite returns, a wrong shape, T < 20, or an argument out of range.
     """
-    values = _series(returns)
+    values = check_series(returns)
     _check(
         periods_per_year > 0 and math.isfinite(periods_per_year),
         "periods_per_year",
@@ -119,68 +118,6 @@ def bootstrap_sharpe_interval(
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(defined, [tail, 1.0 - tail]) * math.sqrt(periods_per_year)
     return SharpeInterval(float(low), float(high), block, resamples, missing)
-
-
-def stationary_block_length(returns: Float64Array) -> float:
-    """Mean block length that suits the stationary bootstrap of a mean.
-
-    Politis and White (2004), Automatic Block-Length Selection for the Dependent
-    Bootstrap, section 3.2, with the constant as corrected by Patton, Politis and White
-    (2009): (2 G**2 / D)**(1/3) T**(1/3), D = 2 g(0)**2, autocovariances tapered by the
-    flat-top window.
-
-    Parameters
-    ----------
-    returns : (T,) float64
-        T >= 20.
-
-    Returns
-    -------
-    float
-        Between 1 and ceil(min(3 sqrt(T), T / 3)); 1 for a constant series.
-
-    Raises
-    ------
-    MetricError
-        NaN or infinite returns, a wrong shape, T < 20.
-
-    Notes
-    -----
-    The bandwidth is twice the first lag from which max(5, sqrt(log10 T)) autocorrelations
-    in a row stay below 2 sqrt(log10(T) / T), as in the authors' code (the paper's text
-    counts that lag one lower). Without such a lag it is the largest allowed.
-    """
-    values = _series(returns)
-    if not varies(values[:, None])[0]:
-        return 1.0
-    n = len(values)
-    run = max(5, math.ceil(math.sqrt(math.log10(n))))
-    longest = min(math.ceil(math.sqrt(n)) + run, n - 1)
-    centred = values - values.mean()
-    covariance = np.array([centred[lag:] @ centred[: n - lag] for lag in range(longest + 1)]) / n
-    small = np.abs(covariance / covariance[0]) < 2.0 * math.sqrt(math.log10(n) / n)
-    bandwidth = longest
-    for lag in range(1, longest + 2 - run):
-        if small[lag : lag + run].all():
-            bandwidth = min(2 * lag, longest)
-            break
-    lags = np.arange(1, bandwidth + 1)
-    taper = np.minimum(1.0, 2.0 * (1.0 - lags / bandwidth)) * covariance[1 : bandwidth + 1]
-    spectrum = covariance[0] + 2.0 * taper.sum()
-    slope = 2.0 * (lags * taper).sum()
-    bound = float(math.ceil(min(3.0 * math.sqrt(n), n / 3.0)))
-    if spectrum == 0.0:
-        return bound
-    length = (slope**2 / spectrum**2) ** (1.0 / 3.0) * n ** (1.0 / 3.0)
-    return float(min(max(length, 1.0), bound))
-
-
-def _series(returns: Float64Array) -> Float64Array:
-    if np.ndim(returns) != 1:
-        raise MetricError(
-            f"returns: must be (T,), got shape {np.shape(returns)}", "Give one trial's returns"
-        )
-    return check_returns(np.asarray(returns)[:, None], trials=1, bars=MIN_BARS)[:, 0]
 
 
 def _check(passed: bool, name: str, rule: str, value: float) -> None:

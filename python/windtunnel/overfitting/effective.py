@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.overfitting._returns import check_returns, varies
+from windtunnel.overfitting.clusters import cluster_trials
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -30,8 +31,10 @@ class EffectiveTrials:
     by_participation : float
         Participation ratio of the eigenvalues of the correlation matrix,
         (sum of l)**2 / sum of l**2, between 1 and min(M, T - 1).
+    by_clusters : float
+        Clusters of the correlation matrix, between 1 and M; see `cluster_trials`.
 
-    Both are NaN when every column is constant.
+    All are NaN when every column is constant.
     """
 
     trials: int
@@ -39,6 +42,7 @@ class EffectiveTrials:
     mean_correlation: float
     by_correlation: float
     by_participation: float
+    by_clusters: float
 
 
 def effective_trials(returns: Float64Array) -> EffectiveTrials:
@@ -52,8 +56,9 @@ def effective_trials(returns: Float64Array) -> EffectiveTrials:
     Returns
     -------
     EffectiveTrials
-        Two estimates. They differ: one cluster of copies among independent trials weighs
-        more in the participation ratio. Deflating by the larger one is the safer choice.
+        Three estimates. They differ: one cluster of copies among independent trials weighs
+        more in the participation ratio, and clusters neglect the spread within themselves.
+        Deflating by the largest is the safer choice.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def effective_trials(returns: Float64Array) -> EffectiveTrials:
 
     Notes
     -----
-    Neither needs the eigenvalues: the sum of their squares is the squared Frobenius norm
+    None needs the eigenvalues: the sum of their squares is the squared Frobenius norm
     of the correlation matrix, taken over the smaller of T and C, and rho follows from the
     sum of the standardised columns.
     """
@@ -71,13 +76,13 @@ def effective_trials(returns: Float64Array) -> EffectiveTrials:
     moving = varies(values)
     kept = int(moving.sum())
     if kept == 0:
-        return EffectiveTrials(trials, trials, np.nan, np.nan, np.nan)
+        return EffectiveTrials(trials, trials, np.nan, np.nan, np.nan, np.nan)
     z = values[:, moving] - values[:, moving].mean(axis=0)
     z /= np.sqrt((z * z).sum(axis=0))
     gram = z.T @ z if kept <= bars else z @ z.T
     participation = kept**2 / float((gram * gram).sum())
     if kept == 1:
-        return EffectiveTrials(trials, trials - 1, np.nan, 1.0, 1.0)
+        return EffectiveTrials(trials, trials - 1, np.nan, 1.0, 1.0, 1.0)
     total = float((z.sum(axis=1) ** 2).sum())
     rho = (total - kept) / (kept * (kept - 1))
     return EffectiveTrials(
@@ -86,4 +91,5 @@ def effective_trials(returns: Float64Array) -> EffectiveTrials:
         mean_correlation=rho,
         by_correlation=float(np.clip(rho + (1.0 - rho) * kept, 1.0, kept)),
         by_participation=float(np.clip(participation, 1.0, kept)),
+        by_clusters=cluster_trials(values).count,
     )

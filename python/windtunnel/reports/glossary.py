@@ -37,6 +37,7 @@ METRICS: dict[str, Term] = {
     "exposure": Term("Mean gross exposure", "percent", "% of equity"),
     "turnover": Term("Turnover", "ratio", "times equity, in all"),
     "turnover_per_year": Term("Turnover", "ratio", "times equity a year"),
+    "break_even_bps": Term("Break-even cost, first order", "ratio", "bps of value traded"),
     "fills": Term("Fills", "count", "orders"),
     "dropped": Term("Orders dropped", "count", "orders"),
     "costs": Term("Fees and spread paid", "money", "currency"),
@@ -91,6 +92,33 @@ STATISTICS: dict[str, Term] = {
         "trials",
         "How many independent trials the correlated ones amount to.",
     ),
+    "dsr_effective": Term(
+        "Deflated Sharpe ratio, effective trials",
+        "probability",
+        "probability",
+        "The same with the effective number of trials: kinder, since it forgives likeness.",
+    ),
+    "spa_p": Term(
+        "SPA p-value against buy and hold",
+        "probability",
+        "probability",
+        "How often the best of this study's trials would beat buy and hold by so much if none "
+        "really did (Hansen 2005, consistent).",
+    ),
+    "step_down_p": Term(
+        "Step-down p-value of the champion",
+        "probability",
+        "probability",
+        "The same for the champion itself, with all trials of the study held to one error rate "
+        "(Romano and Wolf 2005).",
+    ),
+    "sharpe_autocorrelated": Term(
+        "Sharpe ratio allowing for autocorrelation",
+        "ratio",
+        "a year",
+        "Annualised by what the returns' own autocorrelation implies in place of the square root "
+        "of time (Lo 2002).",
+    ),
     "sidak_p": Term(
         "Sidak p-value",
         "probability",
@@ -103,6 +131,19 @@ STATISTICS: dict[str, Term] = {
         "probability",
         "How often the best configuration on one half of the time falls below the median on "
         "the other half; noise averages 0.5.",
+    ),
+    "path_median": Term(
+        "Sharpe ratio over cross-validated paths, median",
+        "ratio",
+        "a year",
+        "The champion's configuration on whole histories put together from purged splits, whose "
+        "models also learnt from later bars; their spread shows what it owes to one order of "
+        "events.",
+    ),
+    "path_low": Term("Worst path", "ratio", "a year", "The lowest Sharpe ratio of a path."),
+    "path_high": Term("Best path", "ratio", "a year", "The highest Sharpe ratio of a path."),
+    "path_losing": Term(
+        "Paths that lose", "probability", "share", "Share of paths with a Sharpe ratio below zero."
     ),
     "sharpe_interval": Term(
         "Sharpe ratio, bootstrap interval",

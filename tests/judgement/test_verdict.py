@@ -62,6 +62,13 @@ def test_trials_of_the_whole_project_are_named() -> None:
     assert "100 configurations were tried, 1,234 on these bars over the life of the project" in said
 
 
+def test_a_failed_audit_leaves_nothing_to_believe() -> None:
+    found = verdict(failed_audits=("leak", "fills"))
+    assert found.level == "no_edge"
+    assert "audit" in found.headline
+    assert found.sentences[0] == "Failed audits: leak and fills."
+
+
 def test_a_second_look_is_named() -> None:
     assert "look number 3" in " ".join(verdict(forced_looks=2).sentences)
 
@@ -71,3 +78,18 @@ def test_undefined_figures_are_said_in_words() -> None:
     said = " ".join(verdict(metrics=flat, holdout=flat).sentences)
     assert "undefined" in said
     assert "nan" not in said
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({}, "Promote: no doubt was raised."),
+        ({"pbo": 0.5}, "Hold: doubts remain about overfitting."),
+        (
+            {"dsr": 0.1, "pbo": 0.5, "psr_active": 0.2},
+            "Reject: doubts remain about trials, overfitting and benchmark.",
+        ),
+    ],
+)
+def test_the_verdict_ends_in_a_decision_with_reasons(figures: dict[str, Any], said: str) -> None:
+    assert verdict(figures).sentences[-1] == said

@@ -9,14 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from windtunnel.config.study import ValidationSection
 from windtunnel.errors import SplitError
-
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 MIN_VALIDATION_BARS = 20
 """A Sharpe ratio of fewer bars is noise; shorter validation slices are refused."""
@@ -115,58 +109,3 @@ def walk_forward(bars: int, section: ValidationSection) -> Plan:
         holdout=(development, bars),
         final=fold(section.folds, development, bars),
     )
-
-
-def train_rows(fold: Fold, label_end: Int64Array, usable: BoolArray, embargo: int) -> BoolArray:
-    """Rows that a fold may train on: purged and embargoed by the end of each label window.
-
-    A row at bar t is trained on only if its label was fully known, with `embargo` whole
-    bars to spare, before the first validation bar. The purge follows each row's own
-    label end, so labels of varying length are safe (Lopez de Prado 2018, Advances in
-    Financial Machine Learning, 7.4.1 and 7.4.2; here training precedes validation, so
-    only the leading edge needs it).
-
-    Parameters
-    ----------
-    fold : Fold
-        Training and validation ranges.
-    label_end : (T, N) int64
-        Bar whose open ends the label window; negative where the label is undefined.
-    usable : (T, N) bool
-        Rows whose features are defined.
-    embargo : int
-        Bars left empty between the last label end and the first validation bar. Zero
-        lets serial correlation of the features leak over the edge.
-
-    Returns
-    -------
-    (T, N) bool
-        True for the rows to train on. All False when everything is purged.
-
-    Raises
-    ------
-    SplitError
-        Arrays that do not have one shape, a fold that reaches beyond them, or a negative
-        embargo.
-    """
-    if label_end.ndim != 2 or label_end.shape != usable.shape:
-        raise SplitError(
-            f"label_end and usable: both must be (T, N), got {label_end.shape} and {usable.shape}",
-            "Compute labels and features on the same panel",
-        )
-    if embargo < 0:
-        raise SplitError(
-            f"embargo: must be zero or more bars, got {embargo}", "Set embargo_bars >= 0"
-        )
-    start, stop = fold.train
-    edge = fold.validation[0]
-    if not 0 <= start <= stop <= edge <= len(label_end):
-        raise SplitError(
-            f"fold {fold.index}: train {fold.train} and validation {fold.validation} must follow "
-            f"one another within {len(label_end)} bars",
-            "Make the fold with walk_forward on the same panel",
-        )
-    rows = np.zeros(label_end.shape, dtype=np.bool_)
-    ends = label_end[start:stop]
-    rows[start:stop] = usable[start:stop] & (ends >= 0) & (ends + embargo < edge)
-    return rows

@@ -1,0 +1,114 @@
+"""A small study carried out through the subject: search, champion, deflated Sharpe ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from windtunnel import judgement
+from windtunnel.audits import walk
+from windtunnel.errors import TrainingError
+from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.strategy import Outcome
+from windtunnel.validation import Pipeline, buy_and_hold, hyper_table
+
+if TYPE_CHECKING:
+    from windtunnel.audits.case import Case
+    from windtunnel.audits.subject import Subject
+    from windtunnel.validation import Course
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes
+    ----------
+    trials : polars.DataFrame
+        One row a trial: number, searched parameters, state, metrics.
+    champion : Champion
+        Chosen as the study would choose it.
+    dsr : float or None
+        The champion's deflated Sharpe ratio; None when it hardly traded.
+    sharpe, rank_ic : float or None
+        The champion's.
+    """
+
+    trials: pl.DataFrame
+    champion: judgement.Champion
+    dsr: float | None
+    sharpe: float | None
+    rank_ic: float | None
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the study would believe that its champion is more than luck."""
+        return self.dsr is not None and self.dsr >= judgement.CONFIDENT
+
+    @property
+    def best(self) -> float:
+        """The largest Sharpe ratio of any trial; NaN when none has one."""
+        sharpes = self.trials["sharpe"].drop_nulls()
+        return float(sharpes.to_numpy().max(initial=-np.inf)) if len(sharpes) else np.nan
+
+
+def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
+    """Tune on bars that end where the holdout begins, as the study would, with fewer trials.
+
+    Raises
+    ------
+    TrainingError
+        Every trial failed.
+    """
+    study = case.study
+    course = walk.prepare(subject, study, subject.panel(bars), case.plan)
+    trainer = subject.trainer(course.task, study, study.study.seed)
+    pipeline = Pipeline(course, trainer)
+    strategy = OptunaStrategy(study.search, study_name="audit", seed=study.study.seed, journal=None)
+    wanted = min(case.trials, study.study.trials)
+    tables, curves = [], []
+    while strategy.told < wanted:
+        asked = strategy.ask(min(study.study.cohort, wanted - strategy.told))
+        params = [suggestion.params for suggestion in asked]
+        fit = trainer.fit(hyper_table(study, params))
+        result = walk.trade(subject, course, fit.scores, params)
+        measured = pipeline.measure(fit, result)
+        strategy.tell(
+            [
+                Outcome(suggestion.number, suggestion.params, row["objective"], row["state"])
+                for suggestion, row in zip(asked, measured.iter_rows(named=True), strict=True)
+            ]
+        )
+        named = pl.DataFrame(
+            {"number": [suggestion.number for suggestion in asked]}
+            | {name: [point[name] for point in params] for name in study.search}
+        )
+        tables.append(pl.concat([named, measured], how="horizontal"))
+        curves.append(result.equity)
+    trials = pl.concat(tables)
+    if trials["objective"].drop_nulls().is_empty():
+        raise TrainingError(
+            f"all {len(trials)} trials failed, for example: {trials['reason'][0]}",
+            "Narrow the search of learning_rate, or look at the bars",
+        )
+    return _weigh(course, trials, np.concatenate(curves, axis=1))
+
+
+def _weigh(course: Course, trials: pl.DataFrame, equity: npt.NDArray[np.float64]) -> Search:
+    champion = judgement.choose_champion(course, trials)
+    complete = trials.filter(pl.col("objective").is_not_null())["number"].to_numpy()
+    luck = judgement.weigh_luck(
+        course,
+        np.ascontiguousarray(equity[:, complete]),
+        int(np.searchsorted(complete, champion.number)),
+        buy_and_hold(course, *course.plan.out_of_sample).equity[:, 0],
+        trials_in_study=len(trials),
+        sharpes_ever=trials["sharpe"].drop_nulls().to_numpy(),
+        trials_ever=len(trials),
+    )
+    row = trials.row(by_predicate=pl.col("number") == champion.number, named=True)
+    return Search(trials, champion, luck.figures.get("dsr"), row["sharpe"], row["rank_ic"])

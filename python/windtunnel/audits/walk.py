@@ -1,0 +1,103 @@
+"""A study's steps on given bars, each through the subject: features to folds to money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from windtunnel.protocols import CohortFit, TrainingTask
+from windtunnel.validation import Course, hyper_table, policy_table, window
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from windtunnel.audits.subject import Subject
+    from windtunnel.backtest.result import BacktestResult
+    from windtunnel.config import StudyFile
+    from windtunnel.data.panel import Panel
+    from windtunnel.features.compute import FeatureTensor
+    from windtunnel.labels import Labels
+    from windtunnel.splits import Plan
+
+Params = Mapping[str, float]
+OWN: Params = {}
+"""No searched value: every parameter is the study file's own."""
+
+
+def prepare(subject: Subject, study: StudyFile, panel: Panel, plan: Plan) -> Course:
+    """Compute features, labels and folds on a panel that ends where the holdout begins."""
+    tensor = subject.features(panel, study.features.use)
+    return assemble(subject, study, panel, tensor, subject.labels(panel, study.label), plan)
+
+
+def assemble(
+    subject: Subject,
+    study: StudyFile,
+    panel: Panel,
+    tensor: FeatureTensor,
+    labels: Labels,
+    plan: Plan,
+) -> Course:
+    """Join what is known of a panel into a course.
+
+    The champion is never refitted here, so its task is that of the folds.
+    """
+    usable = np.asarray(np.all(np.isfinite(tensor.values), axis=2))
+    embargo = study.validation.embargo_bars
+    task = TrainingTask(
+        features=tensor.values,
+        labels=labels.values,
+        train=np.stack(
+            [subject.train_rows(fold, labels.end, usable, embargo) for fold in plan.folds]
+        ),
+        validation=tuple(fold.validation for fold in plan.folds),
+        kind=study.label.kind,
+    )
+    return Course(study, panel, tensor, labels, plan, task, final_task=task)
+
+
+def fit(
+    subject: Subject,
+    course: Course,
+    params: Sequence[Params],
+    *,
+    seed: int | None = None,
+    keep_models: bool = False,
+) -> CohortFit:
+    """Train configurations on all folds; `seed` is the study's own when absent."""
+    study = course.study
+    trainer = subject.trainer(course.task, study, study.study.seed if seed is None else seed)
+    return trainer.fit(hyper_table(study, params), keep_models=keep_models)
+
+
+def trade(
+    subject: Subject, course: Course, scores: npt.NDArray[np.float32], params: Sequence[Params]
+) -> BacktestResult:
+    """Equity of configurations over the validation slices."""
+    return subject.backtest(
+        window(course.panel, *course.plan.out_of_sample),
+        scores,
+        policy_table(course.study, params),
+        costs=course.costs,
+        execution=course.execution,
+        periods_per_year=course.periods_per_year,
+    )
+
+
+def expose(
+    subject: Subject, course: Course, scores: npt.NDArray[np.float32], params: Params
+) -> npt.NDArray[np.float64]:
+    """Target exposures (T, N) of one configuration over the validation slices."""
+    start, stop = course.plan.out_of_sample
+    policies = policy_table(course.study, [params])
+    exposures, _ = subject.exposures(
+        scores,
+        course.panel.listed[start:stop],
+        enter=float(policies.enter[0]),
+        exit=float(policies.exit[0]),
+        leverage=float(policies.leverage[0]),
+        long_only=policies.long_only,
+    )
+    return exposures

@@ -1,0 +1,7 @@
+"""Which trial is the champion, what luck could have done, and the verdict in words."""
+
+from windtunnel.judgement.champion import Champion, choose_champion
+from windtunnel.judgement.luck import Luck, weigh_luck
+from windtunnel.judgement.verdict import CONFIDENT, Verdict, judge
+
+__all__ = ["CONFIDENT", "Champion", "Luck", "Verdict", "choose_champion", "judge", "weigh_luck"]

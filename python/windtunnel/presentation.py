@@ -68,9 +68,10 @@ def report_data(found: Findings) -> page.ReportData:
         objective=study.study.objective,
         champion=found.champion.number,
         champion_rule=(
-            f"It was chosen by its plateau: the mean objective of it and its "
-            f"{found.champion.neighbours - 1} nearest trials ({found.champion.plateau:.3f}) is the "
-            f"highest; a lone peak is more likely luck."
+            f"It was chosen by its plateau: on average over it and its "
+            f"{found.champion.neighbours - 1} nearest trials objective, Sharpe, Sortino and Calmar "
+            f"ratio rank best together (mean objective {found.champion.plateau:.3f}); a lone peak "
+            f"is more likely luck."
         ),
         champion_metrics=found.metrics,
         buy_and_hold_metrics=found.benchmark_metrics,
@@ -133,6 +134,7 @@ def report_data(found: Findings) -> page.ReportData:
         optimistic_fill=study.execution.fill == "same_close",
         details=_details(found),
         deflation=found.deflation,
+        path_sharpes=found.paths.sharpes,
         audits=tuple(
             AuditRow(
                 name=audit.name,

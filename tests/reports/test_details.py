@@ -94,6 +94,15 @@ def test_trials_stand_against_the_rising_bar(data):
     assert own["x"] == [data.champion + 1]
 
 
+def test_paths_are_dots_in_order_and_one_that_never_traded_is_none(data):
+    figure = luck_figures.paths(data)
+    assert figure["data"][0]["x"] == [-0.12, 0.31, 0.48, 0.55]
+    assert luck_figures.paths(report_data(path_sharpes=np.empty(0))) is None
+    words = " ".join(note["text"] for note in figure["layout"]["annotations"])
+    assert "walk forward" in words
+    assert "buy and hold" in words
+
+
 def test_calibration_and_decay_show_what_was_measured(data):
     diagonal, curve = skill_figures.calibration(data)["data"]
     assert diagonal["x"] == diagonal["y"]

@@ -161,6 +161,8 @@ class ReportData:
         How the result came about; its pictures and tables are absent without it.
     deflation : (trials,) float64, optional
         The best Sharpe ratio expected by luck after each trial, in order of their number.
+    path_sharpes : (P,) float64, optional
+        Annual Sharpe ratios of the champion over cross-validated paths; empty without paths.
     audits, ledger : tuples of AuditRow and LedgerRow
     own_sections, own_terms, problems : as the user added them
         Sections, the looks of added metrics and statistics, and what failed in them.
@@ -206,6 +208,7 @@ class ReportData:
     optimistic_fill: bool = False
     details: Details | None = None
     deflation: FloatArray | None = None
+    path_sharpes: FloatArray | None = None
     audits: tuple[AuditRow, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
     own_sections: tuple[OwnSection, ...] = ()

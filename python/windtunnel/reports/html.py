@@ -86,6 +86,7 @@ def pictures(data: ReportData) -> dict[str, Figure]:
         "rolling": time_figures.rolling(data),
         "activity": time_figures.activity(data),
         "deflation": luck_figures.deflation(data),
+        "paths": luck_figures.paths(data),
         "calibration": skill_figures.calibration(data),
         "decay": skill_figures.decay(data),
         "contributions": skill_figures.contributions(data),

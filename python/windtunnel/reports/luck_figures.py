@@ -95,6 +95,49 @@ def deflation(data: ReportData) -> Figure | None:
     }
 
 
+def paths(data: ReportData) -> Figure | None:
+    """Sharpe ratio of each cross-validated path as a dot, against the one walk forward."""
+    given = data.path_sharpes
+    if given is None or not np.isfinite(given).any():
+        return None
+    found = np.sort(given[np.isfinite(given)])
+    marks = [
+        (float(value), text, color, dash)
+        for source, text, color, dash in (
+            (data.champion_metrics, "walk forward", "champion", "solid"),
+            (data.buy_and_hold_metrics, "buy and hold", "benchmark", "dashdot"),
+        )
+        if (value := source.get("sharpe")) is not None and np.isfinite(value)
+    ]
+    ends = padded([0.0, *found, *(value for value, *_ in marks)], 0.08)
+    middle = sum(ends) / 2
+    shapes, notes = [_upright(0.0, 1.0, {"color": "axis", "width": 1})], []
+    for place, (value, text, color, dash) in enumerate(marks):
+        top = 1.03 + 0.085 * place
+        shapes.append(_upright(value, top, {"color": color, "width": 2, "dash": dash}))
+        words = f"{text} {value:.2f}".replace("-", "\N{MINUS SIGN}")
+        notes.append(_flag(value, top, words, color, leftwards=value > middle))
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": values(found),
+                "y": list(range(1, len(found) + 1)),
+                "marker": {"size": 11, "color": "dots", "opacity": 0.9},
+                "hovertemplate": "%{x:.2f}<extra></extra>",
+            }
+        ],
+        "layout": layout(
+            margin={"l": 48, "r": 14, "t": 50, "b": 44},
+            xaxis=axis("Sharpe ratio a year of a path", range=ends, nticks=7),
+            yaxis=axis("Path", range=[0.3, len(found) + 0.7], nticks=6, tickformat="d"),
+            shapes=shapes,
+            annotations=notes,
+        ),
+    }
+
+
 def sharpe_ratios(data: ReportData) -> FloatArray:
     """Finite Sharpe ratios of all trials; empty when the table has none."""
     if "sharpe" not in data.trials.columns:

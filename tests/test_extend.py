@@ -89,3 +89,33 @@ def test_a_name_is_taken_once():
 
 def test_the_example_of_the_module_runs():
     assert doctest.testmod(extend).failed == 0
+
+
+def test_a_file_is_run_for_what_it_registers(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from windtunnel import extend\n"
+        "@extend.section('From a file')\n"
+        "def words(found):\n    return __name__\n"
+    )
+    (added,) = extend.load(path)
+    assert added.name == "From a file"
+    assert added.function(None) == "windtunnel_extension"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "FileNotFoundError"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def broken(", "SyntaxError"),
+        ("x = 1", "registers nothing"),
+        ("from windtunnel import extend\nextend.metric('No')", "lower case"),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path, text, message):
+    path = tmp_path / "own.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(MetricError, match=message):
+        extend.load(path)

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import math
 import re
+import runpy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -35,7 +37,7 @@ StatisticFunction: TypeAlias = Callable[[Float64Array, int, float], float]
 SectionFunction: TypeAlias = "Callable[[Findings], Any]"
 F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["Addition", "forget", "metric", "registered", "section", "statistic"]
+__all__ = ["Addition", "forget", "load", "metric", "registered", "section", "statistic"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -114,6 +116,34 @@ def forget(name: str) -> None:
 def registered(kind: str) -> tuple[Addition, ...]:
     """All additions of a kind, in the order in which they were made."""
     return tuple(each for each in _additions.values() if each.kind == kind)
+
+
+def load(path: str | Path) -> tuple[Addition, ...]:
+    """Run a Python file for the functions that it registers; `windtunnel run --extend` does.
+
+    Its `__name__` is 'windtunnel_extension'. The file runs with all rights of the process.
+
+    Raises
+    ------
+    MetricError
+        The file cannot be read or raises; or it registers nothing.
+    """
+    before = set(_additions)
+    try:
+        runpy.run_path(str(path), run_name="windtunnel_extension")
+    except MetricError:
+        raise
+    except Exception as error:
+        raise MetricError(
+            f"extension {path}: {type(error).__name__}: {error}", "Mend the file, or leave it out"
+        ) from error
+    added = tuple(each for name, each in _additions.items() if name not in before)
+    if not added:
+        raise MetricError(
+            f"extension {path}: registers nothing",
+            "Decorate a function with windtunnel.extend.metric, statistic or section",
+        )
+    return added
 
 
 def measure(

@@ -117,6 +117,7 @@ def report_data(found: Findings) -> page.ReportData:
         commands=(
             found.run.command,
             f"windtunnel verify runs/{found.run.id}",
+            *_additions(),
         ),
         versions=environment.versions(),
         conventions=page.Conventions(
@@ -163,6 +164,16 @@ def report_data(found: Findings) -> page.ReportData:
         },
         problems=found.problems + problems,
     )
+
+
+def _additions() -> list[str]:
+    """What a reader has to register beforehand to get the same page, as a comment."""
+    names = [
+        f"{each.kind} {each.name}"
+        for kind in ("metric", "statistic", "section")
+        for each in extend.registered(kind)
+    ]
+    return [f"# with your own additions (--extend FILE): {', '.join(names)}"] if names else []
 
 
 def _details(found: Findings) -> Details:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import subprocess
 import sys
@@ -19,10 +20,8 @@ from windtunnel.runs import Run
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 
 OWN = """
-import sys
 import numpy as np
 import polars as pl
-import windtunnel as wt
 from windtunnel import extend
 
 @extend.metric("best_bar", unit="percent", meaning="largest gain of one bar")
@@ -46,23 +45,18 @@ def by_cohort(found):
 @extend.section("Fails too")
 def fails_too(found):
     return found.nothing
-
-print(wt.Study.from_toml(sys.argv[1]).run().run.path)
 """
 
 
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory, write_study: Any) -> Path:
+def extended(tmp_path_factory: pytest.TempPathFactory, windtunnel: Any, write_study: Any) -> Path:
     folder = tmp_path_factory.mktemp("extended")
     study = write_study(folder)
     study.write_text(study.read_text().replace("trials = 24", "trials = 8"))
     (folder / "own.py").write_text(OWN)
-    done = subprocess.run(
-        [sys.executable, "own.py", study.name],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    done = windtunnel("run", study.name, "--extend", "own.py", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
-    return folder / done.stdout.strip()
+    return folder / json.loads(done.stdout)["path"]
 
 
 def text_of(run: Path) -> str:
@@ -85,6 +79,7 @@ def test_the_page_shows_what_was_added_and_what_failed(extended: Path) -> None:
     assert re.search(r"Trials behind [01]\.\d{3} Share behind the champion\.", text)
     assert "By cohort" in text
     assert "Metric 'fails' failed and was left out: RuntimeError: no such luck." in text
+    assert "# with your own additions (--extend FILE): metric best_bar, metric fails," in text
     assert "Section 'Fails too' failed and was left out: AttributeError" in text
 
 
@@ -101,6 +96,16 @@ def test_the_page_is_filled_with_the_studys_own_figures(extended: Path) -> None:
     assert "Largest move" in text
     assert "nobody has tried to refute it" in text
     assert (extended / "report.html").stat().st_size < 5e6
+
+
+def test_a_file_that_cannot_be_used_stops_before_anything_is_done(
+    windtunnel: Any, write_study: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("1 / 0")
+    done = windtunnel("run", write_study(tmp_path), "--extend", "own.py", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "ZeroDivisionError" in " ".join(done.stderr.split())
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_example_of_the_page_on_extending_can_be_run() -> None:

@@ -46,6 +46,14 @@ OpenHoldout = Annotated[
         "report.",
     ),
 ]
+Extend = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A Python file that registers your own metrics, statistics and sections "
+        "(docs/extending.md); may be given several times.",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(help="A run directory, below runs/.")]
 
 
@@ -77,10 +85,12 @@ def run(
         bool, typer.Option(help="Set an earlier run of this study aside and begin anew.")
     ] = False,
     open_holdout: OpenHoldout = None,
+    extend: Extend = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a study from bars to a registered model, or go on where it stopped."""
+    _load(extend)
 
     def work(observers: tuple[Any, ...]) -> Any:
         from windtunnel.experiments import Study  # noqa: PLC0415 - imports jax
@@ -96,10 +106,12 @@ def run(
 def resume(
     run: RunPath,
     open_holdout: OpenHoldout = None,
+    extend: Extend = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Finish an interrupted run; its trials are those of an uninterrupted one."""
+    _load(extend)
 
     def work(observers: tuple[Any, ...]) -> Any:
         from windtunnel.experiments import resume as go_on  # noqa: PLC0415 - imports jax
@@ -107,6 +119,14 @@ def resume(
         return go_on(run, observers=observers, open_holdout=open_holdout)
 
     _carry_out(work, as_json=as_json, quiet=quiet)
+
+
+def _load(files: list[Path] | None) -> None:
+    """Register what the user's files add, before anything is computed."""
+    from windtunnel import extend  # noqa: PLC0415 - imports numpy
+
+    for file in files or ():
+        extend.load(file)
 
 
 def _carry_out(work: Callable[[tuple[Any, ...]], Any], *, as_json: bool, quiet: bool) -> None:

@@ -14,6 +14,7 @@ from windtunnel.config import StudyFile, parse_study
 from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.align import to_panel
 from windtunnel.data.load import load_bars
+from windtunnel.metrics.financial import financial_metrics
 from windtunnel.protocols import CohortFit, TrainingTask
 from windtunnel.validation import Course, Pipeline, buy_and_hold, prepare
 
@@ -71,6 +72,40 @@ def test_two_of_six_give_fifteen_models_and_five_paths(tmp_path: Any) -> None:
     expected = moves.mean() / moves.std() * np.sqrt(252)
     assert paths.sharpes == pytest.approx(np.full(5, expected), rel=0.05)
     assert paths.figures["path_losing"] == 0.0
+
+
+@pytest.mark.parametrize("holdout_bars", [252, 253, 254, 257])
+def test_scores_stay_at_their_bars_whatever_is_left_over(tmp_path: Any, holdout_bars: int) -> None:
+    course = course_of(study(holdout_bars=holdout_bars), tmp_path)
+
+    class Wave(Recorder):
+        """All splits say the same of a bar, and something else of the next."""
+
+        def fit(self, hyper: Mapping[str, Any], *, keep_models: bool = False) -> CohortFit:
+            fit = super().fit(hyper, keep_models=keep_models)
+            start, stop = self.task.validation[0]
+            wave = np.sin(np.arange(start, stop)).astype(np.float32)
+            scores = np.tile(wave, len(self.task.validation))[:, None, None]
+            return replace(fit, scores=np.broadcast_to(scores, fit.scores.shape).copy())
+
+    spans = []
+
+    def make(task: TrainingTask) -> Pipeline:
+        spans.append(task.validation[0])
+        return Pipeline(course, Wave(task))
+
+    params = {"policy.enter": 0.01}
+    found = cross_validate(course, make, params).sharpes
+    ((start, stop),) = spans
+    wave = np.sin(np.arange(start, stop)).astype(np.float32)
+    scores = np.broadcast_to(wave[:, None, None], (stop - start, course.panel.instruments, 1))
+    equity = make(course.task).backtest(scores.copy(), [params], span=(start, stop)).equity
+    expected = financial_metrics(
+        equity,
+        initial=course.execution.initial_cash,
+        periods_per_year=course.periods_per_year,
+    )
+    assert found == pytest.approx(np.full(5, expected["sharpe"][0]))
 
 
 def test_no_model_trains_on_what_reaches_its_tests_or_the_holdout(tmp_path: Any) -> None:

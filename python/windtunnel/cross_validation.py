@@ -103,6 +103,8 @@ def cross_validate(
     if fit.failures:
         return Paths(np.empty(0), len(plan.splits), fit.failures[0])
     by_split = fit.scores[:, :, 0].reshape(len(plan.splits), stop - start, -1)
+    # Bars that do not divide evenly come before the first group; the plan counts from bar 0.
+    by_split = np.pad(by_split, ((0, 0), (start, 0), (0, 0)), constant_values=np.nan)
     scores = np.ascontiguousarray(np.moveaxis(plan.assemble(list(by_split)), 0, -1), np.float32)
     result = run_policy(
         window(course.panel, start, stop),

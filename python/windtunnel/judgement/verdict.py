@@ -100,7 +100,7 @@ def _trials_sentence(figures: Figures) -> str:
     outcome = (
         "the champion stands above what luck alone would reach"
         if dsr >= CONFIDENT
-        else "the champion's Sharpe ratio is within what the luckiest of so many would show"
+        else "the champion does not stand clear of what the luckiest of so many would show"
     )
     return f"{tried}: {outcome} (deflated Sharpe ratio {dsr:.2f}, {CONFIDENT} is asked)."
 

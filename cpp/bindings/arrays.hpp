@@ -4,9 +4,11 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -47,11 +49,39 @@ inline PanelView view_panel(const Array<double>& open, const Array<double>& clos
             static_cast<std::size_t>(close.shape(0)), static_cast<std::size_t>(close.shape(1))};
 }
 
+// An array of the panel's shape, or null for None.
+inline const double* view_optional(const py::object& given, const char* argument,
+                                   const PanelView& panel) {
+    if (given.is_none()) return nullptr;
+    if (!Array<double>::check_(given)) {
+        throw std::invalid_argument(std::string(argument) + ": must be C-contiguous float64");
+    }
+    const auto array = py::reinterpret_borrow<Array<double>>(given);
+    require_shape(
+        array, argument,
+        {static_cast<py::ssize_t>(panel.bars), static_cast<py::ssize_t>(panel.instruments)});
+    return array.data();
+}
+
 inline Fill parse_fill(const std::string& text) {
     if (text == "next_open") return Fill::next_open;
     if (text == "next_close") return Fill::next_close;
     if (text == "same_close") return Fill::same_close;
     throw std::invalid_argument("fill: must be next_open, next_close or same_close, got " + text);
+}
+
+// The terms that most sweeps leave out, by the names of Terms, with the optional arrays of the
+// panel that they need; null for none of them.
+inline void read_details(const std::optional<py::dict>& given, Terms& terms, PanelView& panel) {
+    if (!given) return;
+    const auto number = [&](const char* name) { return (*given)[name].cast<double>(); };
+    terms.fee_per_unit = number("fee_per_unit");
+    terms.minimum_fee = number("minimum_fee");
+    terms.impact = number("impact");
+    terms.participation = number("participation");
+    terms.lot_size = number("lot_size");
+    panel.volume = view_optional((*given)["volume"], "volume", panel);
+    panel.half_spread = view_optional((*given)["half_spread"], "half_spread", panel);
 }
 
 // The arrays that a sweep fills, by the names of Results.
@@ -70,6 +100,7 @@ class Output {
         results_.peak_input = add<double>("peak_input");
         results_.fills = add<std::int64_t>("fills");
         results_.dropped = add<std::int64_t>("dropped");
+        results_.capped = add<std::int64_t>("capped");
         results_.liquidated = add<std::int64_t>("liquidated");
     }
 

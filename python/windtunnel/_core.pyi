@@ -16,6 +16,16 @@ class SweepArrays(TypedDict):
     fills: npt.NDArray[np.int64]
     dropped: npt.NDArray[np.int64]
     liquidated: npt.NDArray[np.int64]
+    capped: npt.NDArray[np.int64]
+
+class Details(TypedDict):
+    fee_per_unit: float
+    minimum_fee: float
+    impact: float
+    participation: float
+    lot_size: float
+    volume: npt.NDArray[np.float64] | None
+    half_spread: npt.NDArray[np.float64] | None
 
 def instruction_set() -> str: ...
 def widest_instruction_set() -> str: ...
@@ -36,6 +46,7 @@ def run_exposures(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    details: Details | None = None,
 ) -> SweepArrays: ...
 def run_policy(
     open_price: npt.NDArray[np.float64],
@@ -59,4 +70,5 @@ def run_policy(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    details: Details | None = None,
 ) -> SweepArrays: ...

@@ -33,6 +33,7 @@ void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
         to.peak_input[c] = a.peak_input[l];
         to.fills[c] = static_cast<std::int64_t>(a.fills[l]);
         to.dropped[c] = static_cast<std::int64_t>(a.dropped[l]);
+        if (to.capped != nullptr) to.capped[c] = static_cast<std::int64_t>(tile.capped[l]);
         to.liquidated[c] = static_cast<std::int64_t>(a.liquidated[l]);
     }
 }
@@ -54,6 +55,7 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         tile.signals = tile.units + instruments;
         tile.width = std::min(kLanes, slots - i * kLanes);
         tile.in_order = true;
+        tile.capped.fill(0.0);
         for (std::size_t l = 0; l < tile.width; ++l) {
             tile.configuration[l] = sweep.door.configuration(slot + l);
             tile.in_order = tile.in_order && tile.configuration[l] == tile.configuration[0] + l;

@@ -25,6 +25,7 @@ struct Tile {
     Account<Lane> account;
     typename Door::Tile door;
     Lane* units;    // one row an instrument
+    Lane capped;    // orders cut short
     Lane* signals;  // one row an instrument, where the door has a memory
     std::size_t width;
     std::size_t configuration[kLanes];

@@ -7,6 +7,7 @@ order of configurations or on the instruction set.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from windtunnel.backtest.checks import (
     check_decisions,
+    check_half_spread,
     check_panel,
+    check_volume,
     check_year,
     first_index,
     require_array,
@@ -28,7 +31,7 @@ from windtunnel.errors import BacktestError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from windtunnel._core import SweepArrays
+    from windtunnel._core import Details, SweepArrays
     from windtunnel.data.panel import Panel
 
 __all__ = ["BacktestResult", "Costs", "Execution", "Policies", "run_exposures", "run_policy"]
@@ -44,6 +47,7 @@ def run_policy(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    half_spread: npt.NDArray[np.float64] | None = None,
 ) -> BacktestResult:
     """Trade P policies, each on its column of scores.
 
@@ -65,6 +69,9 @@ def run_policy(
         Threads to use; all processors of this process when absent.
     want_equity : bool
         Whether the (T, P) equity is kept; without it the totals alone are returned.
+    half_spread : (T, N) float64, optional
+        Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
+        allowed where there is no bar.
 
     Returns
     -------
@@ -104,6 +111,7 @@ def run_policy(
         np.ascontiguousarray(policies.band),
         long_only=policies.long_only,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        details=_details(panel, costs, execution, half_spread),
     )
     _refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
     return _result(arrays)
@@ -119,6 +127,7 @@ def run_exposures(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    half_spread: npt.NDArray[np.float64] | None = None,
 ) -> BacktestResult:
     """Trade C columns of target exposures.
 
@@ -131,7 +140,7 @@ def run_exposures(
         is no decision. Magnitudes up to 1000.
     band : float or (C,) float64
         No order while the exposure is within this fraction of equity of its target.
-    costs, execution, periods_per_year, threads, want_equity
+    costs, execution, periods_per_year, threads, want_equity, half_spread
         As in `run_policy`.
 
     Returns
@@ -170,6 +179,7 @@ def run_exposures(
         exposures,
         bands,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        details=_details(panel, costs, execution, half_spread),
     )
     every = np.arange(configurations)
     _refuse_large("exposures", exposures, every, arrays["peak_input"], LARGEST_EXPOSURE)
@@ -204,6 +214,30 @@ def _terms(
         "fill": execution.fill,
         "threads": threads,
         "want_equity": want_equity,
+    }
+
+
+def _details(
+    panel: Panel,
+    costs: Costs,
+    execution: Execution,
+    half_spread: npt.NDArray[np.float64] | None,
+) -> Details | None:
+    """Terms beyond the plain ones, or None: then the core runs its shorter loop."""
+    limits = execution.participation is not None or costs.impact > 0
+    others = (costs.fee_per_unit, costs.minimum_fee, execution.lot_size)
+    if half_spread is None and not limits and not any(others):
+        return None
+    return {
+        "fee_per_unit": costs.fee_per_unit,
+        "minimum_fee": costs.minimum_fee,
+        "impact": costs.impact,
+        "participation": math.inf if execution.participation is None else execution.participation,
+        "lot_size": execution.lot_size,
+        "volume": check_volume(panel) if limits else None,
+        "half_spread": (
+            None if half_spread is None else check_half_spread(half_spread, panel, costs.fee)
+        ),
     }
 
 
@@ -242,4 +276,5 @@ def _result(arrays: SweepArrays) -> BacktestResult:
         dropped=arrays["dropped"],
         exposure=arrays["exposure"],
         liquidated=arrays["liquidated"],
+        capped=arrays["capped"],
     )

@@ -27,7 +27,7 @@ class BacktestResult:
         Sum over bars of |traded value| / equity before the trade. A liquidation is not part
         of it.
     costs : (C,) float64
-        Currency: fees and half-spreads, those of a liquidation included.
+        Currency: fees, half-spreads and impact, those of a liquidation included.
     financing : (C,) float64
         Currency: interest on negative cash and borrow on short positions.
     fills : (C,) int64
@@ -38,6 +38,8 @@ class BacktestResult:
         Mean over closes of gross position value / equity, 0 once liquidated.
     liquidated : (C,) int64
         Bar of the liquidation, -1 without one.
+    capped : (C,) int64
+        Orders of which the participation cap, or the lot under it, left a part unfilled.
     """
 
     equity: Float64Array
@@ -49,3 +51,4 @@ class BacktestResult:
     dropped: Int64Array
     exposure: Float64Array
     liquidated: Int64Array
+    capped: Int64Array

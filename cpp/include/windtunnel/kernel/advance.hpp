@@ -14,7 +14,7 @@ WINDTUNNEL_INLINE void write_equity(const Sweep<Door>& sweep, const Tile<Door>& 
 }
 
 // Bars [first, last), with the units apart from the tile.
-template <class Door>
+template <class Door, bool kDetailed>
 WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first,
                                      std::size_t last, std::size_t instruments, Lane* units) {
     const Market& market = sweep.market;
@@ -37,7 +37,10 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
                 if (!decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target)) {
                     continue;
                 }
-                if (tradable[n]) {
+                if constexpr (kDetailed) {
+                    place_order(a, units[n], target, capital, price[n], quote_at(market, t, n),
+                                sweep.terms, tile.capped, traded);
+                } else if (tradable[n]) {
                     fill_orders(a, units[n], target, capital, price[n], rates, traded);
                 } else {
                     drop_orders(a, units[n], target, capital, price[n]);
@@ -45,20 +48,28 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
             }
             add_turnover(a, traded, capital);
         }
-        mark_to_close(a, units, mark, instruments, rates, t);
+        if constexpr (kDetailed) {
+            mark_to_close(a, units, mark, instruments, rates, t, [&](const Row&) {
+                return cost_of_closing(units, mark, market, t, sweep.terms);
+            });
+        } else {
+            mark_to_close(a, units, mark, instruments, rates, t,
+                          [&](const Row& gross) { return gross * rates.trading; });
+        }
         if (sweep.results.equity != nullptr) write_equity(sweep, tile, t, a.equity);
     }
     store(a, tile.account);
 }
 
-template <class Door>
+template <class Door, bool kDetailed>
 void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
     if (sweep.market.instruments == 1) {
         // The most common sweep: loops over instruments vanish, units stay near the registers.
         Lane units = tile.units[0];
-        advance_units(sweep, tile, first, last, 1, &units);
+        advance_units<Door, kDetailed>(sweep, tile, first, last, 1, &units);
         tile.units[0] = units;
     } else {
-        advance_units(sweep, tile, first, last, sweep.market.instruments, tile.units);
+        advance_units<Door, kDetailed>(sweep, tile, first, last, sweep.market.instruments,
+                                       tile.units);
     }
 }

@@ -14,6 +14,7 @@
 
 #include "windtunnel/market.hpp"
 #include "windtunnel/results.hpp"
+#include "windtunnel/stops.hpp"
 #include "windtunnel/terms.hpp"
 
 namespace windtunnel::bindings {
@@ -84,6 +85,34 @@ inline void read_details(const std::optional<py::dict>& given, Terms& terms, Pan
     panel.half_spread = view_optional((*given)["half_spread"], "half_spread", panel);
 }
 
+// The stops of `count` policies by the names of StopParameters, each an array or None, with the
+// highs and lows that they watch.
+inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize_t count,
+                                 PanelView& panel) {
+    StopParameters stops;
+    if (!given) return stops;
+    const auto array = [&](const char* name) -> const double* {
+        const py::object value = (*given)[name];
+        if (value.is_none()) return nullptr;
+        if (!Array<double>::check_(value)) {
+            throw std::invalid_argument(std::string(name) + ": must be C-contiguous float64");
+        }
+        const auto values = py::reinterpret_borrow<Array<double>>(value);
+        require_shape(values, name, {count});
+        return values.data();
+    };
+    stops.loss = array("loss");
+    stops.profit = array("profit");
+    stops.trailing = array("trailing");
+    stops.bars = array("bars");
+    panel.high = view_optional((*given)["high"], "high", panel);
+    panel.low = view_optional((*given)["low"], "low", panel);
+    if (panel.high == nullptr || panel.low == nullptr) {
+        throw std::invalid_argument("high, low: stops need both");
+    }
+    return stops;
+}
+
 // The arrays that a sweep fills, by the names of Results.
 class Output {
   public:
@@ -101,6 +130,7 @@ class Output {
         results_.fills = add<std::int64_t>("fills");
         results_.dropped = add<std::int64_t>("dropped");
         results_.capped = add<std::int64_t>("capped");
+        results_.ambiguous = add<std::int64_t>("ambiguous");
         results_.liquidated = add<std::int64_t>("liquidated");
     }
 

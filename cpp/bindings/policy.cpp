@@ -17,7 +17,8 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
                         double borrow_apr, double financing_apr, double periods_per_year,
                         double initial_cash, double maintenance, const std::string& fill,
                         std::size_t threads, bool want_equity,
-                        const std::optional<py::dict>& details) {
+                        const std::optional<py::dict>& details,
+                        const std::optional<py::dict>& stops) {
     PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t columns = scores.ndim() == 3 ? scores.shape(2) : -1;
     require_shape(scores, "scores", {open.shape(0), open.shape(1), columns});
@@ -37,7 +38,7 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
     const PolicyParameters parameters{column.data(), enter.data(),
                                       exit.data(),   leverage.data(),
                                       band.data(),   static_cast<std::size_t>(count),
-                                      long_only};
+                                      long_only,     read_stops(stops, count, panel)};
     const Policies policies(scores.data(), static_cast<std::size_t>(columns), parameters);
     Output output(panel.bars, policies.count(), want_equity);
     {
@@ -58,7 +59,7 @@ void register_policy(py::module_& module) {
                py::arg("long_only"), py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
-               py::arg("details") = py::none(),
+               py::arg("details") = py::none(), py::arg("stops") = py::none(),
                "Equity of every policy over its column of scores.");
 }
 

@@ -17,6 +17,15 @@ class SweepArrays(TypedDict):
     dropped: npt.NDArray[np.int64]
     liquidated: npt.NDArray[np.int64]
     capped: npt.NDArray[np.int64]
+    ambiguous: npt.NDArray[np.int64]
+
+class StopArrays(TypedDict):
+    loss: npt.NDArray[np.float64] | None
+    profit: npt.NDArray[np.float64] | None
+    trailing: npt.NDArray[np.float64] | None
+    bars: npt.NDArray[np.float64] | None
+    high: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
 
 class Details(TypedDict):
     fee_per_unit: float
@@ -71,4 +80,5 @@ def run_policy(
     threads: int,
     want_equity: bool,
     details: Details | None = None,
+    stops: StopArrays | None = None,
 ) -> SweepArrays: ...

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "windtunnel/exposures.hpp"
 #include "windtunnel/instruction_set.hpp"

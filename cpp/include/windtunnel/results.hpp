@@ -19,6 +19,7 @@ struct Results {
     std::int64_t* dropped = nullptr;     // orders met by a bar on which nothing can trade
     std::int64_t* liquidated = nullptr;  // bar of the liquidation, -1 without one
     std::int64_t* capped = nullptr;      // orders of which participation left a part; may be null
+    std::int64_t* ambiguous = nullptr;   // bars with both stop and target inside; may be null
 };
 
 }  // namespace windtunnel

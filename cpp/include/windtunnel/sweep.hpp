@@ -34,6 +34,9 @@ void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
         to.fills[c] = static_cast<std::int64_t>(a.fills[l]);
         to.dropped[c] = static_cast<std::int64_t>(a.dropped[l]);
         if (to.capped != nullptr) to.capped[c] = static_cast<std::int64_t>(tile.capped[l]);
+        if (to.ambiguous != nullptr) {
+            to.ambiguous[c] = static_cast<std::int64_t>(tile.ambiguous[l]);
+        }
         to.liquidated[c] = static_cast<std::int64_t>(a.liquidated[l]);
     }
 }
@@ -48,6 +51,8 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
     const std::size_t count = (slots + kLanes - 1) / kLanes;
     const auto tiles = std::make_unique<Tile<Door>[]>(count);
     const auto memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
+    const bool has_stops = sweep.door.has_stops();
+    const auto stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
     for (std::size_t i = 0; i < count; ++i) {
         Tile<Door>& tile = tiles[i];
         const std::size_t slot = first + i * kLanes;
@@ -56,6 +61,8 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         tile.width = std::min(kLanes, slots - i * kLanes);
         tile.in_order = true;
         tile.capped.fill(0.0);
+        tile.ambiguous.fill(0.0);
+        tile.stops = stops.get() + (has_stops ? i * instruments : 0);
         for (std::size_t l = 0; l < tile.width; ++l) {
             tile.configuration[l] = sweep.door.configuration(slot + l);
             tile.in_order = tile.in_order && tile.configuration[l] == tile.configuration[0] + l;

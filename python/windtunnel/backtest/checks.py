@@ -77,6 +77,25 @@ def check_volume(panel: Panel) -> npt.NDArray[np.float64]:
     return volume
 
 
+def check_extremes(panel: Panel) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Highs and lows that stops can watch: open and close lie between them."""
+    high = require_array("panel.high", panel.high, (np.float64,), "(T, N)", 2)
+    low = require_array("panel.low", panel.low, (np.float64,), "(T, N)", 2)
+    for name, column in (("high", high), ("low", low)):
+        if column.shape != panel.close.shape:
+            raise BacktestError(
+                f"panel.{name}: must have shape (T, N) = {panel.close.shape}, got {column.shape}"
+            )
+    above = high >= np.maximum(panel.open, panel.close)
+    below = (low > 0) & (low <= np.minimum(panel.open, panel.close))
+    for name, column, good, rule in (
+        ("panel.high", high, above, "at least open and close"),
+        ("panel.low", low, below, "above 0 and at most open and close"),
+    ):
+        _check_column(name, column, panel, panel.listed, good, rule, "a bar")
+    return high, low
+
+
 def check_half_spread(half_spread: object, panel: Panel, fee: float) -> npt.NDArray[np.float64]:
     """Half-spreads a bar: a fraction of value, together with the fee below 1."""
     spread = require_array("half_spread", half_spread, (np.float64,), "(T, N)", 2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from windtunnel.backtest.checks import (
     check_decisions,
+    check_extremes,
     check_half_spread,
     check_panel,
     check_volume,
@@ -26,15 +27,24 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies
 from windtunnel.backtest.result import BacktestResult
+from windtunnel.backtest.stops import Stops
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from windtunnel._core import Details, SweepArrays
+    from windtunnel._core import Details, StopArrays, SweepArrays
     from windtunnel.data.panel import Panel
 
-__all__ = ["BacktestResult", "Costs", "Execution", "Policies", "run_exposures", "run_policy"]
+__all__ = [
+    "BacktestResult",
+    "Costs",
+    "Execution",
+    "Policies",
+    "Stops",
+    "run_exposures",
+    "run_policy",
+]
 
 
 def run_policy(
@@ -48,6 +58,7 @@ def run_policy(
     threads: int | None = None,
     want_equity: bool = True,
     half_spread: npt.NDArray[np.float64] | None = None,
+    stops: Stops | None = None,
 ) -> BacktestResult:
     """Trade P policies, each on its column of scores.
 
@@ -72,6 +83,8 @@ def run_policy(
     half_spread : (T, N) float64, optional
         Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
         allowed where there is no bar.
+    stops : Stops, optional
+        Exits inside a bar, one entry a policy; they read the panel's highs and lows.
 
     Returns
     -------
@@ -112,6 +125,7 @@ def run_policy(
         long_only=policies.long_only,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
         details=_details(panel, costs, execution, half_spread),
+        stops=None if stops is None else _stop_arrays(panel, stops, len(policies)),
     )
     _refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
     return _result(arrays)
@@ -241,6 +255,19 @@ def _details(
     }
 
 
+def _stop_arrays(panel: Panel, stops: Stops, count: int) -> StopArrays:
+    high, low = check_extremes(panel)
+    arrays = stops.arrays(count)
+    return {
+        "loss": arrays["loss"],
+        "profit": arrays["profit"],
+        "trailing": arrays["trailing"],
+        "bars": arrays["bars"],
+        "high": high,
+        "low": low,
+    }
+
+
 def _processors() -> int:
     """Processors that this process may use, which a container can make fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
@@ -277,4 +304,5 @@ def _result(arrays: SweepArrays) -> BacktestResult:
         exposure=arrays["exposure"],
         liquidated=arrays["liquidated"],
         capped=arrays["capped"],
+        ambiguous=arrays["ambiguous"],
     )

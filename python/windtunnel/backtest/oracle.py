@@ -1,8 +1,9 @@
 """The specification of the engine, in plain Python, one configuration at a time.
 
 Slow on purpose and free of NumPy arithmetic, so that each rule reads as one sentence with its
-code under it. This file follows time and decisions, `oracle_account` the money. The compiled
-engine is held to both by tests: money and times to 1e-9, counts exactly. Where they differ, the
+code under it. This file follows time and decisions, `oracle_account` the money, `oracle_stops`
+the exits inside a bar. The compiled
+engine is held to them by tests: money and times to 1e-9, counts exactly. Where they differ, the
 specification is right.
 
 Words: `mark` is the last known close of an instrument; an instrument is *listed* at a bar when
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.oracle_account import Account, Ledger, Quote
+from windtunnel.backtest.oracle_stops import Prices, StopRules, StopWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,12 +43,14 @@ def simulate_policy(
     execution: Execution,
     periods_per_year: float,
     half_spread: npt.NDArray[np.float64] | None = None,
+    stops: StopRules | None = None,
 ) -> Ledger:
     """Trade one policy on one column of scores, (T, N) float32."""
     bars, instruments = panel.bars, panel.instruments
     listed = panel.listed
     signals = [0] * instruments
     decisions: list[list[float]] = []
+    followed: list[list[int]] = []
     for t in range(bars):
         # Leverage is shared equally over the instruments that have a bar.
         count = int(listed[t].sum())
@@ -60,7 +64,8 @@ def simulate_policy(
             signals[n] = next_signal(signals[n], score, enter, exit, long_only=long_only)
             row.append(signals[n] * leverage / count)
         decisions.append(row)
-    return simulate_exposures(
+        followed.append(list(signals))
+    return _simulate(
         panel,
         decisions,
         band=band,
@@ -68,6 +73,8 @@ def simulate_policy(
         execution=execution,
         periods_per_year=periods_per_year,
         half_spread=half_spread,
+        followed=followed,
+        stops=stops,
     )
 
 
@@ -102,6 +109,30 @@ def simulate_exposures(
     half_spread: npt.NDArray[np.float64] | None = None,
 ) -> Ledger:
     """Trade one series of target exposures, (T, N); NaN is no decision."""
+    return _simulate(
+        panel,
+        exposures,
+        band=band,
+        costs=costs,
+        execution=execution,
+        periods_per_year=periods_per_year,
+        half_spread=half_spread,
+    )
+
+
+def _simulate(
+    panel: Panel,
+    exposures: Sequence[Sequence[float]] | npt.NDArray[np.floating],
+    *,
+    band: float,
+    costs: Costs,
+    execution: Execution,
+    periods_per_year: float,
+    half_spread: npt.NDArray[np.float64] | None,
+    followed: Sequence[Sequence[int]] = (),
+    stops: StopRules | None = None,
+) -> Ledger:
+    """Trade decisions; those of a policy come with the signals that its stops look at."""
     account = Account(panel.instruments, costs, execution, periods_per_year)
     listed = panel.listed
     # An instrument that has had no bar yet holds no units: any mark will do.
@@ -110,6 +141,8 @@ def simulate_exposures(
     spreads = [costs.half_spread] * panel.instruments
     # A decision made with a bar's close fills one bar later, or at once with same_close.
     lag = 0 if execution.fill == "same_close" else 1
+    at_open = execution.fill == "next_open"
+    watch = None if stops is None else StopWatch(panel.instruments, stops)
     for t in range(panel.bars):
         # 1. The bar that passed is financed first.
         if t > 0:
@@ -120,7 +153,7 @@ def simulate_exposures(
         for n in range(panel.instruments):
             if listed[t, n]:
                 marks[n] = float(panel.close[t, n])
-        if execution.fill == "next_open":
+        if at_open:
             prices = [
                 float(panel.open[t, n]) if listed[t, n] else last[n]
                 for n in range(panel.instruments)
@@ -140,10 +173,43 @@ def simulate_exposures(
                 prices, spreads, volumes, panel.tradable[t], strict=True
             )
         ]
+        # Stops watch the whole bar after orders at its open, and before orders at its close.
+        if watch is not None and not at_open:
+            watch_bar(watch, account, panel, quotes, t)
         if t >= lag:
             targets = [float(target) for target in exposures[t - lag]]
+            before = list(account.units)
+            if watch is not None:
+                for n in range(panel.instruments):
+                    if listed[t - lag, n]:
+                        targets[n] = watch.permit(n, followed[t - lag][n], targets[n])
+                    if panel.tradable[t, n]:
+                        targets[n] = watch.force(
+                            n, before[n], t, bar_prices(panel, t, n), targets[n], at_open=at_open
+                        )
             account.trade(targets, quotes, band)
+            if watch is not None:
+                for n in range(panel.instruments):
+                    watch.note_fill(n, before[n], account.units[n], quotes[n].price, t)
+        if watch is not None and at_open:
+            watch_bar(watch, account, panel, quotes, t)
         # 3. Equity is marked at the close, where a broken account is liquidated.
         account.mark(marks, quotes, t)
     account.ledger.exposure /= panel.bars
     return account.ledger
+
+
+def bar_prices(panel: Panel, t: int, n: int) -> Prices:
+    """The prices of a bar that stops look at."""
+    return Prices(float(panel.open[t, n]), float(panel.high[t, n]), float(panel.low[t, n]))
+
+
+def watch_bar(
+    watch: StopWatch, account: Account, panel: Panel, quotes: Sequence[Quote], t: int
+) -> None:
+    """Let the stops of every instrument that has a bar see it."""
+    # A stop's turnover is its value over the equity of the last mark.
+    last = account.ledger.equity[-1] if t > 0 else account.cash
+    for n in range(panel.instruments):
+        if not isnan(panel.close[t, n]):
+            watch.watch(n, account, bar_prices(panel, t, n), quotes[n], last)

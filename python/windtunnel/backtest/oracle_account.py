@@ -36,8 +36,8 @@ class Ledger:
         Orders filled, and orders that met a bar without trade.
     liquidated : int
         Bar of the liquidation, -1 without one.
-    capped : int
-        Orders of which the participation cap left a part unfilled.
+    capped, ambiguous : int
+        As in `BacktestResult`.
     """
 
     equity: list[float] = field(default_factory=list)
@@ -49,6 +49,7 @@ class Ledger:
     dropped: int = 0
     liquidated: int = -1
     capped: int = 0
+    ambiguous: int = 0
 
 
 class Account:

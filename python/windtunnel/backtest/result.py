@@ -40,6 +40,8 @@ class BacktestResult:
         Bar of the liquidation, -1 without one.
     capped : (C,) int64
         Orders of which the participation cap, or the lot under it, left a part unfilled.
+    ambiguous : (C,) int64
+        Bars inside which both a stop and a target lay; the stop was taken.
     """
 
     equity: Float64Array
@@ -52,3 +54,4 @@ class BacktestResult:
     exposure: Float64Array
     liquidated: Int64Array
     capped: Int64Array
+    ambiguous: Int64Array

@@ -13,6 +13,49 @@ WINDTUNNEL_INLINE void write_equity(const Sweep<Door>& sweep, const Tile<Door>& 
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
+template <class Door>
+WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                       Lane* units, std::size_t t) {
+    const Market& market = sweep.market;
+    for (std::size_t n = 0; n < market.instruments; ++n) {
+        const std::size_t at = t * market.instruments + n;
+        if (!market.listed[at]) continue;
+        watch_stops(a, units[n], tile.stops[n], tile.door.stops, market.view.open[at],
+                    market.view.high[at], market.view.low[at], quote_at(market, t, n), sweep.terms,
+                    tile.capped, tile.ambiguous);
+    }
+}
+
+// One instrument's part in the orders of a bar, with every rule.
+template <class Door>
+WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                       Lane& units, const Row& capital, std::size_t t,
+                                       std::size_t decided, std::size_t n, Row& traded) {
+    const Market& market = sweep.market;
+    const std::size_t at = t * market.instruments + n;
+    const double price = market.fill_price[at];
+    const Quote quote = quote_at(market, t, n);
+    Row target = __builtin_nan("");
+    const bool has_decision =
+        decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target);
+    if constexpr (std::is_same_v<Door, Policies>) {
+        if (sweep.door.has_stops()) {
+            StopState& state = tile.stops[n];
+            if (has_decision) bar_stopped_side(state, Row(tile.signals[n]), target);
+            if (quote.tradable) {
+                force_exits(state, tile.door.stops, units, market.view.open[at],
+                            sweep.terms.fill == Fill::next_open, t, target);
+            }
+            const Row before(units);
+            place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
+            note_entry(state, before, Row(units), price, t);
+            return;
+        }
+    }
+    if (!has_decision) return;
+    place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
+}
+
 // Bars [first, last), with the units apart from the tile.
 template <class Door, bool kDetailed>
 WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first,
@@ -20,6 +63,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
     const std::size_t lag = delay(sweep.terms.fill);
+    [[maybe_unused]] const bool at_open = sweep.terms.fill == Fill::next_open;
     Working a;
     load(a, tile.account);
     for (std::size_t t = first; t < last; ++t) {
@@ -27,26 +71,36 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         const double* mark = market.mark.data() + t * instruments;
         const std::uint8_t* tradable = market.tradable.data() + t * instruments;
         if (t > 0) charge_financing(a, rates);
+        [[maybe_unused]] bool watches = false;
+        if constexpr (kDetailed && std::is_same_v<Door, Policies>) {
+            watches = sweep.door.has_stops();
+            // Orders at the close come after what happens inside the bar, those at the open before.
+            if (watches && !at_open) watch_all_stops(sweep, tile, a, units, t);
+        }
         if (t >= lag) {
             const std::size_t decided = t - lag;
             const Row capital = value_at(a, units, price, instruments);
             Row traded = 0.0;
             begin_bar(sweep.door, tile.door, market.listed_count[decided]);
             for (std::size_t n = 0; n < instruments; ++n) {
+                if constexpr (kDetailed) {
+                    order_in_detail(sweep, tile, a, units[n], capital, t, decided, n, traded);
+                    continue;
+                }
                 Row target;
                 if (!decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target)) {
                     continue;
                 }
-                if constexpr (kDetailed) {
-                    place_order(a, units[n], target, capital, price[n], quote_at(market, t, n),
-                                sweep.terms, tile.capped, traded);
-                } else if (tradable[n]) {
+                if (tradable[n]) {
                     fill_orders(a, units[n], target, capital, price[n], rates, traded);
                 } else {
                     drop_orders(a, units[n], target, capital, price[n]);
                 }
             }
             add_turnover(a, traded, capital);
+        }
+        if constexpr (kDetailed && std::is_same_v<Door, Policies>) {
+            if (watches && at_open) watch_all_stops(sweep, tile, a, units, t);
         }
         if constexpr (kDetailed) {
             mark_to_close(a, units, mark, instruments, rates, t, [&](const Row&) {

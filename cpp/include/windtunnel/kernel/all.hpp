@@ -10,6 +10,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/decide.hpp"
 
+#include "windtunnel/kernel/stops.hpp"
+
 #include "windtunnel/kernel/advance.hpp"
 
 }  // namespace windtunnel::WINDTUNNEL_LEVEL

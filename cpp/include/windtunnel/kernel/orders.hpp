@@ -55,8 +55,8 @@ WINDTUNNEL_INLINE Mask fill_in_part(Working& a, Lane& holding, const Row& target
     return order;
 }
 
-// The order that a target asks for, filled or dropped.
-WINDTUNNEL_INLINE void place_order(Working& a, Lane& holding, const Row& target, const Row& capital,
+// The order that a target asks for, filled or dropped. Returns the lanes that filled.
+WINDTUNNEL_INLINE Mask place_order(Working& a, Lane& holding, const Row& target, const Row& capital,
                                    double price, const Quote& quote, const Terms& terms,
                                    Lane& capped, Row& traded) {
     const Row units(holding);
@@ -67,9 +67,10 @@ WINDTUNNEL_INLINE void place_order(Working& a, Lane& holding, const Row& target,
         order = order & (wanted != units);
     }
     if (quote.tradable) {
-        fill_in_part(a, holding, wanted, order, price, quote, terms, capped, traded);
+        return fill_in_part(a, holding, wanted, order, price, quote, terms, capped, traded);
     } else {
         a.dropped += select(order, 1.0, 0.0);
+        return order & ~order;
     }
 }
 

@@ -6,11 +6,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "windtunnel/market.hpp"
 #include "windtunnel/results.hpp"
@@ -116,11 +118,17 @@ inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize
 // The arrays that a sweep fills, by the names of Results.
 class Output {
   public:
-    Output(std::size_t bars, std::size_t configurations, bool want_equity)
+    Output(std::size_t bars, std::size_t configurations, bool want_equity, bool want_trades)
         : equity_({want_equity ? bars : std::size_t{0}, configurations}),
           configurations_(configurations) {
         results_.equity = want_equity ? equity_.mutable_data() : nullptr;
         arrays_["equity"] = equity_;
+        if (want_trades) {
+            py::array_t<double> cash({bars, configurations});
+            results_.cash = cash.mutable_data();
+            results_.trades = &log_;
+            arrays_["cash"] = cash;
+        }
         results_.final_equity = add<double>("final_equity");
         results_.turnover = add<double>("turnover");
         results_.costs = add<double>("costs");
@@ -135,7 +143,10 @@ class Output {
     }
 
     const Results& results() const { return results_; }
-    const py::dict& arrays() const { return arrays_; }
+    const py::dict& arrays() {
+        if (results_.trades != nullptr) arrays_["trades"] = columns_of_trades();
+        return arrays_;
+    }
 
   private:
     template <class Number>
@@ -145,7 +156,31 @@ class Output {
         return array.mutable_data();
     }
 
+    template <class Number, class Field>
+    py::array_t<Number> column(const std::vector<Trade>& trades, const Field& field) const {
+        py::array_t<Number> array(static_cast<py::ssize_t>(trades.size()));
+        std::transform(trades.begin(), trades.end(), array.mutable_data(), field);
+        return array;
+    }
+
+    py::dict columns_of_trades() {
+        const std::vector<Trade>& all = log_.sorted();
+        py::dict to;
+        using Whole = std::int64_t;
+        to["configuration"] = column<Whole>(all, [](const Trade& t) { return t.configuration; });
+        to["bar"] = column<Whole>(all, [](const Trade& t) { return t.bar; });
+        to["instrument"] = column<Whole>(all, [](const Trade& t) { return t.instrument; });
+        to["reason"] =
+            column<Whole>(all, [](const Trade& t) { return static_cast<Whole>(t.reason); });
+        to["change"] = column<double>(all, [](const Trade& t) { return t.change; });
+        to["units"] = column<double>(all, [](const Trade& t) { return t.units; });
+        to["price"] = column<double>(all, [](const Trade& t) { return t.price; });
+        to["cost"] = column<double>(all, [](const Trade& t) { return t.cost; });
+        return to;
+    }
+
     py::array_t<double> equity_;
+    TradeLog log_;
     std::size_t configurations_;
     py::dict arrays_;
     Results results_;

@@ -1,9 +1,19 @@
 """Types of the compiled engine; arrays are C-contiguous and never converted."""
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
+class TradeColumns(TypedDict):
+    configuration: npt.NDArray[np.int64]
+    bar: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.int64]
+    reason: npt.NDArray[np.int64]
+    change: npt.NDArray[np.float64]
+    units: npt.NDArray[np.float64]
+    price: npt.NDArray[np.float64]
+    cost: npt.NDArray[np.float64]
 
 class SweepArrays(TypedDict):
     equity: npt.NDArray[np.float64]
@@ -18,6 +28,8 @@ class SweepArrays(TypedDict):
     liquidated: npt.NDArray[np.int64]
     capped: npt.NDArray[np.int64]
     ambiguous: npt.NDArray[np.int64]
+    trades: NotRequired[TradeColumns]
+    cash: NotRequired[npt.NDArray[np.float64]]
 
 class StopArrays(TypedDict):
     loss: npt.NDArray[np.float64] | None
@@ -55,6 +67,7 @@ def run_exposures(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    want_trades: bool = False,
     details: Details | None = None,
 ) -> SweepArrays: ...
 def run_policy(
@@ -79,6 +92,7 @@ def run_policy(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    want_trades: bool = False,
     details: Details | None = None,
     stops: StopArrays | None = None,
 ) -> SweepArrays: ...

@@ -31,7 +31,7 @@ class Market {
     // Prices alone, for plain terms.
     Market(const PanelView& panel, Fill fill) : Market(panel, plain_terms(fill)) {}
 
-    Market(const PanelView& panel, const Terms& terms)
+    Market(const PanelView& panel, const Terms& terms, bool in_detail = false)
         : view(panel),
           bars(panel.bars),
           instruments(panel.instruments),
@@ -55,7 +55,9 @@ class Market {
                 listed_count[t] += here ? 1U : 0U;
             }
         }
-        if (terms.plain() && panel.half_spread == nullptr && panel.high == nullptr) return;
+        if (terms.plain() && panel.half_spread == nullptr && panel.high == nullptr && !in_detail) {
+            return;
+        }
         carry(volume, panel.volume, tradable, 1.0);
         carry(half_spread, panel.half_spread, listed, terms.half_spread);
     }

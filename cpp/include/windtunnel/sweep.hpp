@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "windtunnel/levels.hpp"
 #include "windtunnel/tile.hpp"
@@ -74,7 +75,10 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         const std::size_t end = std::min(t + kBlockBars, bars);
         for (std::size_t i = 0; i < count; ++i) advance(sweep, tiles[i], t, end);
     }
-    for (std::size_t i = 0; i < count; ++i) write_totals(sweep, tiles[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+        write_totals(sweep, tiles[i]);
+        if (sweep.results.trades != nullptr) sweep.results.trades->add(std::move(tiles[i].trades));
+    }
 }
 
 }  // namespace windtunnel

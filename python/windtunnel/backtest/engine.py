@@ -28,6 +28,7 @@ from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies
 from windtunnel.backtest.result import BacktestResult
 from windtunnel.backtest.stops import Stops
+from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def run_policy(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    want_trades: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
     stops: Stops | None = None,
 ) -> BacktestResult:
@@ -80,6 +82,9 @@ def run_policy(
         Threads to use; all processors of this process when absent.
     want_equity : bool
         Whether the (T, P) equity is kept; without it the totals alone are returned.
+    want_trades : bool
+        Whether every fill is written down, and cash at every close; slower, and memory grows
+        with the fills.
     half_spread : (T, N) float64, optional
         Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
         allowed where there is no bar.
@@ -124,6 +129,7 @@ def run_policy(
         np.ascontiguousarray(policies.band),
         long_only=policies.long_only,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        want_trades=want_trades,
         details=_details(panel, costs, execution, half_spread),
         stops=None if stops is None else _stop_arrays(panel, stops, len(policies)),
     )
@@ -141,6 +147,7 @@ def run_exposures(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    want_trades: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
 ) -> BacktestResult:
     """Trade C columns of target exposures.
@@ -154,7 +161,7 @@ def run_exposures(
         is no decision. Magnitudes up to 1000.
     band : float or (C,) float64
         No order while the exposure is within this fraction of equity of its target.
-    costs, execution, periods_per_year, threads, want_equity, half_spread
+    costs, execution, periods_per_year, threads, want_equity, want_trades, half_spread
         As in `run_policy`.
 
     Returns
@@ -193,6 +200,7 @@ def run_exposures(
         exposures,
         bands,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        want_trades=want_trades,
         details=_details(panel, costs, execution, half_spread),
     )
     every = np.arange(configurations)
@@ -305,4 +313,6 @@ def _result(arrays: SweepArrays) -> BacktestResult:
         liquidated=arrays["liquidated"],
         capped=arrays["capped"],
         ambiguous=arrays["ambiguous"],
+        trades=TradeLog(**arrays["trades"]) if "trades" in arrays else None,
+        cash=arrays.get("cash"),
     )

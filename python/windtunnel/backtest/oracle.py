@@ -179,15 +179,16 @@ def _simulate(
         if t >= lag:
             targets = [float(target) for target in exposures[t - lag]]
             before = list(account.units)
+            reasons = ["decision"] * panel.instruments
             if watch is not None:
                 for n in range(panel.instruments):
                     if listed[t - lag, n]:
                         targets[n] = watch.permit(n, followed[t - lag][n], targets[n])
                     if panel.tradable[t, n]:
-                        targets[n] = watch.force(
+                        targets[n], reasons[n] = watch.force(
                             n, before[n], t, bar_prices(panel, t, n), targets[n], at_open=at_open
                         )
-            account.trade(targets, quotes, band)
+            account.trade(targets, quotes, band, t, reasons)
             if watch is not None:
                 for n in range(panel.instruments):
                     watch.note_fill(n, before[n], account.units[n], quotes[n].price, t)
@@ -212,4 +213,4 @@ def watch_bar(
     last = account.ledger.equity[-1] if t > 0 else account.cash
     for n in range(panel.instruments):
         if not isnan(panel.close[t, n]):
-            watch.watch(n, account, bar_prices(panel, t, n), quotes[n], last)
+            watch.watch(n, account, bar_prices(panel, t, n), quotes[n], last, t)

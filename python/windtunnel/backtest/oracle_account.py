@@ -22,6 +22,18 @@ class Quote(NamedTuple):
     tradable: bool
 
 
+class Trade(NamedTuple):
+    """One fill, as in `TradeLog`; a reason is a word of `REASONS`."""
+
+    bar: int
+    instrument: int
+    reason: str
+    change: float
+    units: float
+    price: float
+    cost: float
+
+
 @dataclass
 class Ledger:
     """What one configuration did.
@@ -38,6 +50,10 @@ class Ledger:
         Bar of the liquidation, -1 without one.
     capped, ambiguous : int
         As in `BacktestResult`.
+    cash : list of T float
+        Currency at each close; with the units at their marks it is the equity.
+    trades : list of Trade
+        Every fill, in the order in which they happened.
     """
 
     equity: list[float] = field(default_factory=list)
@@ -50,6 +66,8 @@ class Ledger:
     liquidated: int = -1
     capped: int = 0
     ambiguous: int = 0
+    cash: list[float] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
 
 
 class Account:
@@ -82,7 +100,14 @@ class Account:
         self.cash -= charge
         self.ledger.financing += charge
 
-    def trade(self, targets: Sequence[float], quotes: Sequence[Quote], band: float) -> None:
+    def trade(
+        self,
+        targets: Sequence[float],
+        quotes: Sequence[Quote],
+        band: float,
+        bar: int,
+        reasons: Sequence[str],
+    ) -> None:
         """Fill the orders of one bar."""
         if self.closed:
             return
@@ -115,10 +140,10 @@ class Account:
             if not quote.tradable:
                 self.ledger.dropped += 1
                 continue
-            traded += self.fill(n, wanted, quote)
+            traded += self.fill(n, wanted, quote, bar, reasons[n])
         self.ledger.turnover += traded / equity
 
-    def fill(self, n: int, wanted: float, quote: Quote) -> float:
+    def fill(self, n: int, wanted: float, quote: Quote, bar: int, reason: str) -> float:
         """Move one position, as far as the volume carries, and return the value traded."""
         change = wanted - self.units[n]
         # A fill takes at most a share of the bar's volume, in whole lots; the rest is forgotten
@@ -138,6 +163,7 @@ class Account:
         self.units[n] = wanted
         self.ledger.costs += cost
         self.ledger.fills += 1
+        self.ledger.trades.append(Trade(bar, n, reason, change, wanted, quote.price, cost))
         return value
 
     def _lots(self, units: float) -> float:
@@ -173,9 +199,13 @@ class Account:
             # order each; the account stays flat to the end. What is left may be negative: a debt
             # is shown, not clipped.
             cost = 0.0
-            for units, mark, quote in zip(self.units, marks, quotes, strict=True):
-                cost += self._cost(abs(units), abs(units) * mark, quote)
-            self.ledger.fills += sum(units != 0 for units in self.units)
+            for n, (units, mark, quote) in enumerate(zip(self.units, marks, quotes, strict=True)):
+                if units == 0:
+                    continue
+                paid = self._cost(abs(units), abs(units) * mark, quote)
+                cost += paid
+                self.ledger.fills += 1
+                self.ledger.trades.append(Trade(bar, n, "liquidation", -units, 0.0, mark, paid))
             self.ledger.costs += cost
             self.ledger.liquidated = bar
             self.cash = equity = equity - cost
@@ -184,3 +214,4 @@ class Account:
         if not self.closed:
             self.ledger.exposure += gross / equity
         self.ledger.equity.append(equity)
+        self.ledger.cash.append(self.cash)

@@ -48,20 +48,24 @@ class StopWatch:
 
     def force(
         self, n: int, units: float, bar: int, prices: Prices, target: float, *, at_open: bool
-    ) -> float:
-        """Target of a bar's orders, 0 where a stop takes the place of the decision."""
+    ) -> tuple[float, str]:
+        """Target of a bar's orders with its reason; 0 where a stop replaces the decision."""
         side = _side(units)
         if side == 0:
-            return target
+            return target, "decision"
         # A position held for `bars` bars is closed with the orders of the bar. Where orders fill
         # at the open, so is one whose stop or target the open has passed: the gap fills there.
         stop, goal = self._levels(n, side)
-        held_out = bar - self.since[n] >= self.rules.bars
-        passed = at_open and not side * stop < side * prices.open < side * goal
-        if held_out or passed:
-            self.barred[n] = side
-            return 0.0
-        return target
+        if at_open and side * prices.open <= side * stop:
+            reason = self._stop(n, side)[1]
+        elif at_open and side * prices.open >= side * goal:
+            reason = "profit"
+        elif bar - self.since[n] >= self.rules.bars:
+            reason = "time"
+        else:
+            return target, "decision"
+        self.barred[n] = side
+        return 0.0, reason
 
     def note_fill(self, n: int, before: float, after: float, price: float, bar: int) -> None:
         """Begin a position that a fill has opened or turned round; others keep their entry."""
@@ -69,7 +73,9 @@ class StopWatch:
             self.entry[n] = self.best[n] = price
             self.since[n] = bar
 
-    def watch(self, n: int, account: Account, prices: Prices, quote: Quote, last: float) -> None:
+    def watch(
+        self, n: int, account: Account, prices: Prices, quote: Quote, last: float, bar: int
+    ) -> None:
         """Take the exits that lie inside one bar; `last` is the equity of the last mark."""
         side = _side(account.units[n])
         if side != 0 and quote.tradable:
@@ -80,12 +86,16 @@ class StopWatch:
             if stopped or reached:
                 # A gap through a level fills at the open. Otherwise the fill is at the level,
                 # and where both lie inside the bar the stop is taken and the bar is counted.
-                if not side * stop < side * prices.open < side * goal:
+                takes_stop = stopped
+                if side * prices.open <= side * stop:
                     price = prices.open
+                elif side * prices.open >= side * goal:
+                    price, takes_stop = prices.open, False
                 else:
                     account.ledger.ambiguous += stopped and reached
                     price = stop if stopped else goal
-                value = account.fill(n, 0.0, quote._replace(price=price))
+                reason = self._stop(n, side)[1] if takes_stop else "profit"
+                value = account.fill(n, 0.0, quote._replace(price=price), bar, reason)
                 account.ledger.turnover += value / last
                 self.barred[n] = side
         # The trailing stop follows the extremes of bars that have passed, never of its own bar.
@@ -96,11 +106,14 @@ class StopWatch:
             self.best[n] = min(self.best[n], prices.low)
 
     def _levels(self, n: int, side: int) -> tuple[float, float]:
-        """Prices of stop and target. The nearer one of loss and trailing stop is in force."""
+        """Prices of stop and target."""
+        return self._stop(n, side)[0], self.entry[n] * (side * self.rules.profit + 1.0)
+
+    def _stop(self, n: int, side: int) -> tuple[float, str]:
+        """Price and name of the stop that is nearer: loss or trailing."""
         fixed = self.entry[n] * (1.0 - side * self.rules.loss)
         trailing = self.best[n] * (1.0 - side * self.rules.trailing)
-        stop = trailing if side * trailing > side * fixed else fixed
-        return stop, self.entry[n] * (side * self.rules.profit + 1.0)
+        return (trailing, "trailing") if side * trailing > side * fixed else (fixed, "loss")
 
 
 def _side(units: float) -> int:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.backtest.trades import TradeLog
+
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 
@@ -42,6 +44,10 @@ class BacktestResult:
         Orders of which the participation cap, or the lot under it, left a part unfilled.
     ambiguous : (C,) int64
         Bars inside which both a stop and a target lay; the stop was taken.
+    trades : TradeLog, optional
+        Every fill, when it was asked for.
+    cash : (T, C) float64, optional
+        Currency at each close, with the trades: cash and units at their marks are the equity.
     """
 
     equity: Float64Array
@@ -55,3 +61,5 @@ class BacktestResult:
     liquidated: Int64Array
     capped: Int64Array
     ambiguous: Int64Array
+    trades: TradeLog | None = None
+    cash: Float64Array | None = None

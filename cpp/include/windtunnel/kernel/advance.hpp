@@ -1,15 +1,15 @@
 // One tile through a block of bars, everything fused. Compiled once for each level; see levels.hpp.
 
 template <class Door>
-WINDTUNNEL_INLINE void write_equity(const Sweep<Door>& sweep, const Tile<Door>& tile, std::size_t t,
-                                    const Row& equity) {
-    double* to = sweep.results.equity + t * sweep.door.count();
+WINDTUNNEL_INLINE void write_row(double* to, const Sweep<Door>& sweep, const Tile<Door>& tile,
+                                 std::size_t t, const Row& row) {
+    to += t * sweep.door.count();
     if (tile.in_order && tile.width == kLanes) [[likely]] {
-        equity.store(to + tile.configuration[0]);
+        row.store(to + tile.configuration[0]);
         return;
     }
     Lane lane;
-    equity.store(lane);
+    row.store(lane);
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
@@ -20,9 +20,7 @@ WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& til
     for (std::size_t n = 0; n < market.instruments; ++n) {
         const std::size_t at = t * market.instruments + n;
         if (!market.listed[at]) continue;
-        watch_stops(a, units[n], tile.stops[n], tile.door.stops, market.view.open[at],
-                    market.view.high[at], market.view.low[at], quote_at(market, t, n), sweep.terms,
-                    tile.capped, tile.ambiguous);
+        watch_stops(sweep, tile, a, units[n], t, n);
     }
 }
 
@@ -36,24 +34,25 @@ WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& til
     const double price = market.fill_price[at];
     const Quote quote = quote_at(market, t, n);
     Row target = __builtin_nan("");
+    Row reason = code(Reason::decision);
+    const Row before(units);
     const bool has_decision =
         decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target);
     if constexpr (std::is_same_v<Door, Policies>) {
         if (sweep.door.has_stops()) {
-            StopState& state = tile.stops[n];
-            if (has_decision) bar_stopped_side(state, Row(tile.signals[n]), target);
+            if (has_decision) bar_stopped_side(tile.stops[n], Row(tile.signals[n]), target);
             if (quote.tradable) {
-                force_exits(state, tile.door.stops, units, market.view.open[at],
-                            sweep.terms.fill == Fill::next_open, t, target);
+                force_exits(tile.stops[n], tile.door.stops, units, market.view.open[at],
+                            sweep.terms.fill == Fill::next_open, t, target, reason);
             }
-            const Row before(units);
-            place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
-            note_entry(state, before, Row(units), price, t);
-            return;
         }
     }
-    if (!has_decision) return;
-    place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
+    const Executed done =
+        place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
+    if (sweep.results.trades != nullptr) record(tile, done, Row(units), price, reason, t, n);
+    if constexpr (std::is_same_v<Door, Policies>) {
+        if (sweep.door.has_stops()) note_entry(tile.stops[n], before, Row(units), price, t);
+    }
 }
 
 // Bars [first, last), with the units apart from the tile.
@@ -103,14 +102,20 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
             if (watches && at_open) watch_all_stops(sweep, tile, a, units, t);
         }
         if constexpr (kDetailed) {
-            mark_to_close(a, units, mark, instruments, rates, t, [&](const Row&) {
-                return cost_of_closing(units, mark, market, t, sweep.terms);
-            });
+            mark_to_close(a, units, mark, instruments, rates, t,
+                          [&](const Row&, const Mask& broke) {
+                              return close_everything(sweep, tile, units, t, broke);
+                          });
+            if (sweep.results.cash != nullptr) {
+                write_row(sweep.results.cash, sweep, tile, t, a.cash);
+            }
         } else {
             mark_to_close(a, units, mark, instruments, rates, t,
-                          [&](const Row& gross) { return gross * rates.trading; });
+                          [&](const Row& gross, const Mask&) { return gross * rates.trading; });
         }
-        if (sweep.results.equity != nullptr) write_equity(sweep, tile, t, a.equity);
+        if (sweep.results.equity != nullptr) {
+            write_row(sweep.results.equity, sweep, tile, t, a.equity);
+        }
     }
     store(a, tile.account);
 }

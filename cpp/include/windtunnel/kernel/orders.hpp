@@ -25,11 +25,16 @@ WINDTUNNEL_INLINE Row cost_of_order(const Row& size, const Row& value, const Quo
     return select(size > 0.0, cost, 0.0);
 }
 
-// Moves a holding to `wanted` where `order` holds, as far as the bar's volume carries. Returns
-// the lanes in which something filled.
-WINDTUNNEL_INLINE Mask fill_in_part(Working& a, Lane& holding, const Row& target_units,
-                                    const Mask& wish, const Row& price, const Quote& quote,
-                                    const Terms& terms, Lane& capped, Row& traded) {
+// What came of an order.
+struct Executed {
+    Mask filled;
+    Row change, cost;
+};
+
+// Moves a holding to `wanted` where `order` holds, as far as the bar's volume carries.
+WINDTUNNEL_INLINE Executed fill_in_part(Working& a, Lane& holding, const Row& target_units,
+                                        const Mask& wish, const Row& price, const Quote& quote,
+                                        const Terms& terms, Lane& capped, Row& traded) {
     const Row units(holding);
     Mask order = wish;
     Row wanted = select(order, target_units, units);
@@ -52,13 +57,13 @@ WINDTUNNEL_INLINE Mask fill_in_part(Working& a, Lane& holding, const Row& target
     a.fills += select(order, 1.0, 0.0);
     traded += value;
     wanted.store(holding);
-    return order;
+    return {order, change, cost};
 }
 
-// The order that a target asks for, filled or dropped. Returns the lanes that filled.
-WINDTUNNEL_INLINE Mask place_order(Working& a, Lane& holding, const Row& target, const Row& capital,
-                                   double price, const Quote& quote, const Terms& terms,
-                                   Lane& capped, Row& traded) {
+// The order that a target asks for, filled or dropped.
+WINDTUNNEL_INLINE Executed place_order(Working& a, Lane& holding, const Row& target,
+                                       const Row& capital, double price, const Quote& quote,
+                                       const Terms& terms, Lane& capped, Row& traded) {
     const Row units(holding);
     Mask order = wants_order(target, capital, units, price, a.band);
     Row wanted = target * capital / price;
@@ -70,17 +75,50 @@ WINDTUNNEL_INLINE Mask place_order(Working& a, Lane& holding, const Row& target,
         return fill_in_part(a, holding, wanted, order, price, quote, terms, capped, traded);
     } else {
         a.dropped += select(order, 1.0, 0.0);
-        return order & ~order;
+        return {order & ~order, 0.0, 0.0};
     }
 }
 
-// What it costs to close everything at the marks, whatever the volume allows.
-WINDTUNNEL_INLINE Row cost_of_closing(const Lane* units, const double* mark, const Market& market,
-                                      std::size_t t, const Terms& terms) {
-    Row cost = 0.0;
-    for (std::size_t n = 0; n < market.instruments; ++n) {
-        const Row size = magnitude(Row(units[n]));
-        cost += cost_of_order(size, size * mark[n], quote_at(market, t, n), terms);
+// Writes fills to the log of a tile.
+template <class Door>
+void record(Tile<Door>& tile, const Executed& done, const Row& units, const Row& price,
+            const Row& reason, std::size_t t, std::size_t n) {
+    if (!any(done.filled)) return;
+    Lane filled, change, cost, held, at, why;
+    select(done.filled, 1.0, 0.0).store(filled);
+    done.change.store(change);
+    done.cost.store(cost);
+    units.store(held);
+    price.store(at);
+    reason.store(why);
+    for (std::size_t l = 0; l < tile.width; ++l) {
+        if (filled[l] == 0.0) continue;
+        tile.trades.push_back({static_cast<std::int64_t>(tile.configuration[l]),
+                               static_cast<std::int64_t>(t), static_cast<std::int64_t>(n),
+                               static_cast<Reason>(why[l]), change[l], held[l], at[l], cost[l]});
     }
-    return cost;
+}
+
+WINDTUNNEL_INLINE Row code(Reason reason) {
+    return static_cast<double>(reason);
+}
+
+// What it costs to close everything at the marks, whatever the volume allows.
+template <class Door>
+WINDTUNNEL_INLINE Row close_everything(const Sweep<Door>& sweep, Tile<Door>& tile,
+                                       const Lane* units, std::size_t t, const Mask& broke) {
+    Row total = 0.0;
+    for (std::size_t n = 0; n < sweep.market.instruments; ++n) {
+        const double mark = sweep.market.mark[t * sweep.market.instruments + n];
+        const Row held(units[n]);
+        const Row size = magnitude(held);
+        const Row cost =
+            cost_of_order(size, size * mark, quote_at(sweep.market, t, n), sweep.terms);
+        total += cost;
+        if (sweep.results.trades != nullptr) {
+            record(tile, Executed{broke & (held != 0.0), 0.0 - held, cost}, 0.0, mark,
+                   code(Reason::liquidation), t, n);
+        }
+    }
+    return total;
 }

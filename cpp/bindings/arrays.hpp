@@ -4,14 +4,19 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "windtunnel/market.hpp"
 #include "windtunnel/results.hpp"
+#include "windtunnel/stops.hpp"
 #include "windtunnel/terms.hpp"
 
 namespace windtunnel::bindings {
@@ -47,6 +52,20 @@ inline PanelView view_panel(const Array<double>& open, const Array<double>& clos
             static_cast<std::size_t>(close.shape(0)), static_cast<std::size_t>(close.shape(1))};
 }
 
+// An array of the panel's shape, or null for None.
+inline const double* view_optional(const py::object& given, const char* argument,
+                                   const PanelView& panel) {
+    if (given.is_none()) return nullptr;
+    if (!Array<double>::check_(given)) {
+        throw std::invalid_argument(std::string(argument) + ": must be C-contiguous float64");
+    }
+    const auto array = py::reinterpret_borrow<Array<double>>(given);
+    require_shape(
+        array, argument,
+        {static_cast<py::ssize_t>(panel.bars), static_cast<py::ssize_t>(panel.instruments)});
+    return array.data();
+}
+
 inline Fill parse_fill(const std::string& text) {
     if (text == "next_open") return Fill::next_open;
     if (text == "next_close") return Fill::next_close;
@@ -54,14 +73,62 @@ inline Fill parse_fill(const std::string& text) {
     throw std::invalid_argument("fill: must be next_open, next_close or same_close, got " + text);
 }
 
+// The terms that most sweeps leave out, by the names of Terms, with the optional arrays of the
+// panel that they need; null for none of them.
+inline void read_details(const std::optional<py::dict>& given, Terms& terms, PanelView& panel) {
+    if (!given) return;
+    const auto number = [&](const char* name) { return (*given)[name].cast<double>(); };
+    terms.fee_per_unit = number("fee_per_unit");
+    terms.minimum_fee = number("minimum_fee");
+    terms.impact = number("impact");
+    terms.participation = number("participation");
+    terms.lot_size = number("lot_size");
+    panel.volume = view_optional((*given)["volume"], "volume", panel);
+    panel.half_spread = view_optional((*given)["half_spread"], "half_spread", panel);
+}
+
+// The stops of `count` policies by the names of StopParameters, each an array or None, with the
+// highs and lows that they watch.
+inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize_t count,
+                                 PanelView& panel) {
+    StopParameters stops;
+    if (!given) return stops;
+    const auto array = [&](const char* name) -> const double* {
+        const py::object value = (*given)[name];
+        if (value.is_none()) return nullptr;
+        if (!Array<double>::check_(value)) {
+            throw std::invalid_argument(std::string(name) + ": must be C-contiguous float64");
+        }
+        const auto values = py::reinterpret_borrow<Array<double>>(value);
+        require_shape(values, name, {count});
+        return values.data();
+    };
+    stops.loss = array("loss");
+    stops.profit = array("profit");
+    stops.trailing = array("trailing");
+    stops.bars = array("bars");
+    panel.high = view_optional((*given)["high"], "high", panel);
+    panel.low = view_optional((*given)["low"], "low", panel);
+    if (panel.high == nullptr || panel.low == nullptr) {
+        throw std::invalid_argument("high, low: stops need both");
+    }
+    return stops;
+}
+
 // The arrays that a sweep fills, by the names of Results.
 class Output {
   public:
-    Output(std::size_t bars, std::size_t configurations, bool want_equity)
+    Output(std::size_t bars, std::size_t configurations, bool want_equity, bool want_trades)
         : equity_({want_equity ? bars : std::size_t{0}, configurations}),
           configurations_(configurations) {
         results_.equity = want_equity ? equity_.mutable_data() : nullptr;
         arrays_["equity"] = equity_;
+        if (want_trades) {
+            py::array_t<double> cash({bars, configurations});
+            results_.cash = cash.mutable_data();
+            results_.trades = &log_;
+            arrays_["cash"] = cash;
+        }
         results_.final_equity = add<double>("final_equity");
         results_.turnover = add<double>("turnover");
         results_.costs = add<double>("costs");
@@ -70,11 +137,16 @@ class Output {
         results_.peak_input = add<double>("peak_input");
         results_.fills = add<std::int64_t>("fills");
         results_.dropped = add<std::int64_t>("dropped");
+        results_.capped = add<std::int64_t>("capped");
+        results_.ambiguous = add<std::int64_t>("ambiguous");
         results_.liquidated = add<std::int64_t>("liquidated");
     }
 
     const Results& results() const { return results_; }
-    const py::dict& arrays() const { return arrays_; }
+    const py::dict& arrays() {
+        if (results_.trades != nullptr) arrays_["trades"] = columns_of_trades();
+        return arrays_;
+    }
 
   private:
     template <class Number>
@@ -84,7 +156,31 @@ class Output {
         return array.mutable_data();
     }
 
+    template <class Number, class Field>
+    py::array_t<Number> column(const std::vector<Trade>& trades, const Field& field) const {
+        py::array_t<Number> array(static_cast<py::ssize_t>(trades.size()));
+        std::transform(trades.begin(), trades.end(), array.mutable_data(), field);
+        return array;
+    }
+
+    py::dict columns_of_trades() {
+        const std::vector<Trade>& all = log_.sorted();
+        py::dict to;
+        using Whole = std::int64_t;
+        to["configuration"] = column<Whole>(all, [](const Trade& t) { return t.configuration; });
+        to["bar"] = column<Whole>(all, [](const Trade& t) { return t.bar; });
+        to["instrument"] = column<Whole>(all, [](const Trade& t) { return t.instrument; });
+        to["reason"] =
+            column<Whole>(all, [](const Trade& t) { return static_cast<Whole>(t.reason); });
+        to["change"] = column<double>(all, [](const Trade& t) { return t.change; });
+        to["units"] = column<double>(all, [](const Trade& t) { return t.units; });
+        to["price"] = column<double>(all, [](const Trade& t) { return t.price; });
+        to["cost"] = column<double>(all, [](const Trade& t) { return t.cost; });
+        return to;
+    }
+
     py::array_t<double> equity_;
+    TradeLog log_;
     std::size_t configurations_;
     py::dict arrays_;
     Results results_;

@@ -15,16 +15,18 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
                          const Array<double>& band, double fee, double half_spread,
                          double borrow_apr, double financing_apr, double periods_per_year,
                          double initial_cash, double maintenance, const std::string& fill,
-                         std::size_t threads, bool want_equity) {
-    const PanelView panel = view_panel(open, close, tradable);
+                         std::size_t threads, bool want_equity, bool want_trades,
+                         const std::optional<py::dict>& details) {
+    PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t configurations = exposures.ndim() == 3 ? exposures.shape(2) : -1;
     require_shape(exposures, "exposures", {open.shape(0), open.shape(1), configurations});
     require_shape(band, "band", {configurations});
-    const Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
-                      initial_cash, maintenance, parse_fill(fill)};
+    Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
+                initial_cash, maintenance, parse_fill(fill)};
+    read_details(details, terms, panel);
     const Exposures<Number> source{exposures.data(), band.data(),
                                    static_cast<std::size_t>(configurations)};
-    Output output(panel.bars, source.configurations, want_equity);
+    Output output(panel.bars, source.configurations, want_equity, want_trades);
     {
         const py::gil_scoped_release others_may_run;
         run(source, panel, terms, output.results(), threads);
@@ -40,6 +42,7 @@ void define(py::module_& module) {
                py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
+               py::arg("want_trades") = false, py::arg("details") = py::none(),
                "Equity of every column of target exposures.");
 }
 

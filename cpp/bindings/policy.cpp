@@ -16,8 +16,10 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
                         const Array<double>& band, bool long_only, double fee, double half_spread,
                         double borrow_apr, double financing_apr, double periods_per_year,
                         double initial_cash, double maintenance, const std::string& fill,
-                        std::size_t threads, bool want_equity) {
-    const PanelView panel = view_panel(open, close, tradable);
+                        std::size_t threads, bool want_equity, bool want_trades,
+                        const std::optional<py::dict>& details,
+                        const std::optional<py::dict>& stops) {
+    PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t columns = scores.ndim() == 3 ? scores.shape(2) : -1;
     require_shape(scores, "scores", {open.shape(0), open.shape(1), columns});
     const py::ssize_t count = column.size();
@@ -30,14 +32,15 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
                      [columns](std::int64_t c) { return c >= 0 && c < columns; })) {
         throw std::invalid_argument("column: must lie in [0, " + std::to_string(columns) + ")");
     }
-    const Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
-                      initial_cash, maintenance, parse_fill(fill)};
+    Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
+                initial_cash, maintenance, parse_fill(fill)};
+    read_details(details, terms, panel);
     const PolicyParameters parameters{column.data(), enter.data(),
                                       exit.data(),   leverage.data(),
                                       band.data(),   static_cast<std::size_t>(count),
-                                      long_only};
+                                      long_only,     read_stops(stops, count, panel)};
     const Policies policies(scores.data(), static_cast<std::size_t>(columns), parameters);
-    Output output(panel.bars, policies.count(), want_equity);
+    Output output(panel.bars, policies.count(), want_equity, want_trades);
     {
         const py::gil_scoped_release others_may_run;
         run(policies, panel, terms, output.results(), threads);
@@ -56,7 +59,8 @@ void register_policy(py::module_& module) {
                py::arg("long_only"), py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
-               "Equity of every policy over its column of scores.");
+               py::arg("want_trades") = false, py::arg("details") = py::none(),
+               py::arg("stops") = py::none(), "Equity of every policy over its column of scores.");
 }
 
 }  // namespace windtunnel::bindings

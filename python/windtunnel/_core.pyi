@@ -1,9 +1,19 @@
 """Types of the compiled engine; arrays are C-contiguous and never converted."""
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
+class TradeColumns(TypedDict):
+    configuration: npt.NDArray[np.int64]
+    bar: npt.NDArray[np.int64]
+    instrument: npt.NDArray[np.int64]
+    reason: npt.NDArray[np.int64]
+    change: npt.NDArray[np.float64]
+    units: npt.NDArray[np.float64]
+    price: npt.NDArray[np.float64]
+    cost: npt.NDArray[np.float64]
 
 class SweepArrays(TypedDict):
     equity: npt.NDArray[np.float64]
@@ -16,6 +26,27 @@ class SweepArrays(TypedDict):
     fills: npt.NDArray[np.int64]
     dropped: npt.NDArray[np.int64]
     liquidated: npt.NDArray[np.int64]
+    capped: npt.NDArray[np.int64]
+    ambiguous: npt.NDArray[np.int64]
+    trades: NotRequired[TradeColumns]
+    cash: NotRequired[npt.NDArray[np.float64]]
+
+class StopArrays(TypedDict):
+    loss: npt.NDArray[np.float64] | None
+    profit: npt.NDArray[np.float64] | None
+    trailing: npt.NDArray[np.float64] | None
+    bars: npt.NDArray[np.float64] | None
+    high: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+
+class Details(TypedDict):
+    fee_per_unit: float
+    minimum_fee: float
+    impact: float
+    participation: float
+    lot_size: float
+    volume: npt.NDArray[np.float64] | None
+    half_spread: npt.NDArray[np.float64] | None
 
 def instruction_set() -> str: ...
 def widest_instruction_set() -> str: ...
@@ -36,6 +67,8 @@ def run_exposures(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    want_trades: bool = False,
+    details: Details | None = None,
 ) -> SweepArrays: ...
 def run_policy(
     open_price: npt.NDArray[np.float64],
@@ -59,4 +92,7 @@ def run_policy(
     fill: Literal["next_open", "next_close", "same_close"],
     threads: int,
     want_equity: bool,
+    want_trades: bool = False,
+    details: Details | None = None,
+    stops: StopArrays | None = None,
 ) -> SweepArrays: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -202,11 +202,13 @@ def _run(
     pipeline: Pipeline, scores: Float32Array, params: Mapping[str, float], multiple: float
 ) -> BacktestResult:
     costs = pipeline.course.costs
-    scaled = Costs(
+    scaled = replace(
+        costs,
         fee=costs.fee * multiple,
         half_spread=costs.half_spread * multiple,
-        borrow_apr=costs.borrow_apr,
-        financing_apr=costs.financing_apr,
+        fee_per_unit=costs.fee_per_unit * multiple,
+        minimum_fee=costs.minimum_fee * multiple,
+        impact=costs.impact * multiple,
     )
     return pipeline.backtest(scores, [params], costs=scaled)
 

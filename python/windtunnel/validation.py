@@ -64,7 +64,7 @@ class Course:
     def execution(self) -> Execution:
         """Fill rule and capital."""
         section = self.study.execution
-        return Execution(section.fill, section.initial_cash, section.maintenance)
+        return Execution.from_section(section)
 
     @property
     def costs(self) -> Costs:

@@ -20,9 +20,9 @@ namespace windtunnel {
 template <class Door>
 void run(const Door& door, const PanelView& panel, const Terms& terms, const Results& results,
          std::size_t threads) {
-    const Market market(panel, terms.fill);
+    const Market market(panel, terms, results.trades != nullptr);
     const Sweep<Door> sweep{door, market, terms, results};
-    const Advance<Door> advance = choose_advance<Door>(instruction_set());
+    const Advance<Door> advance = choose_advance<Door>(instruction_set(), market.detailed());
     // Groups small enough for every thread to have one; lanes do not know their group.
     const std::size_t configurations = door.count();
     const std::size_t tiles = (configurations + kLanes - 1) / kLanes;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "windtunnel/exposures.hpp"
 #include "windtunnel/instruction_set.hpp"
@@ -64,14 +65,20 @@ namespace windtunnel {
 template <class Door>
 using Advance = void (*)(const Sweep<Door>&, Tile<Door>&, std::size_t, std::size_t);
 
-template <class Door>
-Advance<Door> choose_advance(InstructionSet level) {
+// `detailed` is the loop with every rule; the plain one leaves out what is turned off.
+template <class Door, bool kDetailed>
+Advance<Door> choose_level(InstructionSet level) {
 #if defined(WINDTUNNEL_X86_LEVELS)
-    if (level == InstructionSet::avx512) return avx512::advance<Door>;
-    if (level == InstructionSet::avx2) return avx2::advance<Door>;
+    if (level == InstructionSet::avx512) return avx512::advance<Door, kDetailed>;
+    if (level == InstructionSet::avx2) return avx2::advance<Door, kDetailed>;
 #endif
     (void)level;
-    return baseline::advance<Door>;
+    return baseline::advance<Door, kDetailed>;
+}
+
+template <class Door>
+Advance<Door> choose_advance(InstructionSet level, bool detailed) {
+    return detailed ? choose_level<Door, true>(level) : choose_level<Door, false>(level);
 }
 
 }  // namespace windtunnel

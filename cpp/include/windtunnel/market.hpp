@@ -18,13 +18,22 @@ struct PanelView {
     const std::uint8_t* tradable = nullptr;
     std::size_t bars = 0;
     std::size_t instruments = 0;
+    // Only what the terms ask for; null otherwise.
+    const double* volume = nullptr;       // positive where tradable
+    const double* half_spread = nullptr;  // in place of the constant, where there is a bar
+    const double* high = nullptr;
+    const double* low = nullptr;
 };
 
 // The panel as the engine reads it, each array (T, N) row-major or (T,).
 class Market {
   public:
-    Market(const PanelView& panel, Fill fill)
-        : bars(panel.bars),
+    // Prices alone, for plain terms.
+    Market(const PanelView& panel, Fill fill) : Market(panel, plain_terms(fill)) {}
+
+    Market(const PanelView& panel, const Terms& terms, bool in_detail = false)
+        : view(panel),
+          bars(panel.bars),
           instruments(panel.instruments),
           fill_price(bars * instruments),
           mark(bars * instruments),
@@ -40,14 +49,23 @@ class Market {
                 const double at_open = here ? panel.open[at] : last[n];
                 if (here) last[n] = panel.close[at];
                 mark[at] = last[n];
-                fill_price[at] = fill == Fill::next_open ? at_open : last[n];
+                fill_price[at] = terms.fill == Fill::next_open ? at_open : last[n];
                 listed[at] = here ? 1 : 0;
                 tradable[at] = here && panel.tradable[at] != 0 ? 1 : 0;
                 listed_count[t] += here ? 1U : 0U;
             }
         }
+        if (terms.plain() && panel.half_spread == nullptr && panel.high == nullptr && !in_detail) {
+            return;
+        }
+        carry(volume, panel.volume, tradable, 1.0);
+        carry(half_spread, panel.half_spread, listed, terms.half_spread);
     }
 
+    // Whether orders need more than a price and a rate.
+    bool detailed() const { return !half_spread.empty(); }
+
+    PanelView view;
     std::size_t bars;
     std::size_t instruments;
     std::vector<double> fill_price;  // where listed the price of a fill, elsewhere the last close
@@ -55,6 +73,29 @@ class Market {
     std::vector<std::uint8_t> listed;
     std::vector<std::uint8_t> tradable;
     std::vector<std::uint32_t> listed_count;
+    std::vector<double> volume;       // of the last bar with trade; empty when nobody asks
+    std::vector<double> half_spread;  // of the last bar; empty when nobody asks
+
+  private:
+    static Terms plain_terms(Fill fill) {
+        Terms terms;
+        terms.fill = fill;
+        return terms;
+    }
+
+    // Values where `here`, elsewhere the last of them; `otherwise` without any.
+    void carry(std::vector<double>& to, const double* from, const std::vector<std::uint8_t>& here,
+               double otherwise) const {
+        to.assign(bars * instruments, otherwise);
+        if (from == nullptr) return;
+        for (std::size_t at = 0; at < to.size(); ++at) {
+            if (here[at]) {
+                to[at] = from[at];
+            } else if (at >= instruments) {
+                to[at] = to[at - instruments];
+            }
+        }
+    }
 };
 
 }  // namespace windtunnel

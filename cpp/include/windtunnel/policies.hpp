@@ -9,6 +9,7 @@
 
 #include "windtunnel/account.hpp"
 #include "windtunnel/lanes.hpp"
+#include "windtunnel/stops.hpp"
 
 namespace windtunnel {
 
@@ -21,6 +22,7 @@ struct PolicyParameters {
     const double* band = nullptr;
     std::size_t count = 0;
     bool long_only = false;
+    StopParameters stops = {};  // they need the high and low of the panel
 };
 
 class Policies {
@@ -41,11 +43,14 @@ class Policies {
         std::size_t column[kLanes];
         std::uint32_t listed = 0;  // the count that `share` was divided by
         Load load = Load::scattered;
+        StopLanes stops;
     };
 
     std::size_t count() const { return order_.size(); }
     std::size_t configuration(std::size_t slot) const { return order_[slot]; }
     std::size_t signals(std::size_t instruments) const { return instruments; }
+
+    bool has_stops() const { return parameters_.stops.any(); }
 
     const float* scores_at(std::size_t row) const { return scores_ + row * columns_; }
     double lowest_signal() const { return parameters_.long_only ? 0.0 : -1.0; }
@@ -60,6 +65,7 @@ class Policies {
             tile.least[l] = std::min(parameters_.enter[policy], parameters_.exit[policy]);
             tile.leverage[l] = parameters_.leverage[policy];
             tile.share[l] = 0.0;
+            tile.stops.read(parameters_.stops, l, policy);
             tile.column[l] = static_cast<std::size_t>(parameters_.column[policy]);
             account.band[l] = parameters_.band[policy];
             shared = shared && tile.column[l] == tile.column[0];

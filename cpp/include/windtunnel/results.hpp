@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "windtunnel/trades.hpp"
+
 namespace windtunnel {
 
 // All arrays hold C values except `equity`, (T, C) row-major, which may be null.
@@ -18,6 +20,10 @@ struct Results {
     std::int64_t* fills = nullptr;
     std::int64_t* dropped = nullptr;     // orders met by a bar on which nothing can trade
     std::int64_t* liquidated = nullptr;  // bar of the liquidation, -1 without one
+    std::int64_t* capped = nullptr;      // orders of which participation left a part; may be null
+    std::int64_t* ambiguous = nullptr;   // bars with both stop and target inside; may be null
+    TradeLog* trades = nullptr;          // every fill; may be null
+    double* cash = nullptr;              // (T, C) at each close, with the trades
 };
 
 }  // namespace windtunnel

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "windtunnel/levels.hpp"
 #include "windtunnel/tile.hpp"
@@ -33,6 +34,10 @@ void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
         to.peak_input[c] = a.peak_input[l];
         to.fills[c] = static_cast<std::int64_t>(a.fills[l]);
         to.dropped[c] = static_cast<std::int64_t>(a.dropped[l]);
+        if (to.capped != nullptr) to.capped[c] = static_cast<std::int64_t>(tile.capped[l]);
+        if (to.ambiguous != nullptr) {
+            to.ambiguous[c] = static_cast<std::int64_t>(tile.ambiguous[l]);
+        }
         to.liquidated[c] = static_cast<std::int64_t>(a.liquidated[l]);
     }
 }
@@ -47,6 +52,8 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
     const std::size_t count = (slots + kLanes - 1) / kLanes;
     const auto tiles = std::make_unique<Tile<Door>[]>(count);
     const auto memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
+    const bool has_stops = sweep.door.has_stops();
+    const auto stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
     for (std::size_t i = 0; i < count; ++i) {
         Tile<Door>& tile = tiles[i];
         const std::size_t slot = first + i * kLanes;
@@ -54,6 +61,9 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         tile.signals = tile.units + instruments;
         tile.width = std::min(kLanes, slots - i * kLanes);
         tile.in_order = true;
+        tile.capped.fill(0.0);
+        tile.ambiguous.fill(0.0);
+        tile.stops = stops.get() + (has_stops ? i * instruments : 0);
         for (std::size_t l = 0; l < tile.width; ++l) {
             tile.configuration[l] = sweep.door.configuration(slot + l);
             tile.in_order = tile.in_order && tile.configuration[l] == tile.configuration[0] + l;
@@ -65,7 +75,10 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         const std::size_t end = std::min(t + kBlockBars, bars);
         for (std::size_t i = 0; i < count; ++i) advance(sweep, tiles[i], t, end);
     }
-    for (std::size_t i = 0; i < count; ++i) write_totals(sweep, tiles[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+        write_totals(sweep, tiles[i]);
+        if (sweep.results.trades != nullptr) sweep.results.trades->add(std::move(tiles[i].trades));
+    }
 }
 
 }  // namespace windtunnel

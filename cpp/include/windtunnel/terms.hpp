@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 namespace windtunnel {
 
@@ -22,7 +23,17 @@ struct Terms {
     double initial_cash = 1.0;
     double maintenance = 0.0;  // liquidate at this fraction of gross position value
     Fill fill = Fill::next_open;
+    double fee_per_unit = 0.0;  // currency a unit
+    double minimum_fee = 0.0;   // currency an order, of both fees together
+    double impact = 0.0;        // fraction of value at a fill of the bar's whole volume
+    double participation = std::numeric_limits<double>::infinity();  // most of a bar's volume
+    double lot_size = 0.0;  // units come in multiples of it; 0 is any number of them
 
+    // Whether an order costs its rate and nothing else, and fills whole.
+    bool plain() const {
+        return fee_per_unit == 0.0 && minimum_fee == 0.0 && impact == 0.0 && lot_size == 0.0 &&
+               participation == std::numeric_limits<double>::infinity();
+    }
     double trading_rate() const { return fee + half_spread; }
     double borrow_rate() const { return borrow_apr / periods_per_year; }
     double financing_rate() const { return financing_apr / periods_per_year; }

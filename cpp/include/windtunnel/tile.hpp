@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "windtunnel/account.hpp"
 #include "windtunnel/lanes.hpp"
 #include "windtunnel/market.hpp"
 #include "windtunnel/results.hpp"
+#include "windtunnel/stops.hpp"
 #include "windtunnel/terms.hpp"
 
 namespace windtunnel {
@@ -24,8 +26,12 @@ template <class Door>
 struct Tile {
     Account<Lane> account;
     typename Door::Tile door;
-    Lane* units;    // one row an instrument
-    Lane* signals;  // one row an instrument, where the door has a memory
+    Lane* units;                // one row an instrument
+    Lane capped;                // orders cut short
+    Lane ambiguous;             // bars that held both a stop and a target
+    StopState* stops;           // one an instrument, where the door has stops
+    Lane* signals;              // one row an instrument, where the door has a memory
+    std::vector<Trade> trades;  // while a log is kept
     std::size_t width;
     std::size_t configuration[kLanes];
     bool in_order;  // lanes are neighbouring configurations, so that rows can be copied whole

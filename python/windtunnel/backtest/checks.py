@@ -70,6 +70,68 @@ def check_panel(panel: Panel) -> None:
         )
 
 
+def check_volume(panel: Panel) -> npt.NDArray[np.float64]:
+    """Volume that limits and impact can divide by: finite and above zero where tradable."""
+    volume = require_array("panel.volume", panel.volume, (np.float64,), "(T, N)", 2)
+    _check_column("panel.volume", volume, panel, panel.tradable, volume > 0, "above 0", "trade")
+    return volume
+
+
+def check_extremes(panel: Panel) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Highs and lows that stops can watch: open and close lie between them."""
+    high = require_array("panel.high", panel.high, (np.float64,), "(T, N)", 2)
+    low = require_array("panel.low", panel.low, (np.float64,), "(T, N)", 2)
+    for name, column in (("high", high), ("low", low)):
+        if column.shape != panel.close.shape:
+            raise BacktestError(
+                f"panel.{name}: must have shape (T, N) = {panel.close.shape}, got {column.shape}"
+            )
+    above = high >= np.maximum(panel.open, panel.close)
+    below = (low > 0) & (low <= np.minimum(panel.open, panel.close))
+    for name, column, good, rule in (
+        ("panel.high", high, above, "at least open and close"),
+        ("panel.low", low, below, "above 0 and at most open and close"),
+    ):
+        _check_column(name, column, panel, panel.listed, good, rule, "a bar")
+    return high, low
+
+
+def check_half_spread(half_spread: object, panel: Panel, fee: float) -> npt.NDArray[np.float64]:
+    """Half-spreads a bar: a fraction of value, together with the fee below 1."""
+    spread = require_array("half_spread", half_spread, (np.float64,), "(T, N)", 2)
+    rule = f"at least 0 and, with the fee, below 1 (fee {fee:g})"
+    _check_column(
+        "half_spread",
+        spread,
+        panel,
+        panel.listed,
+        (spread >= 0) & (spread + fee < 1),
+        rule,
+        "a bar",
+    )
+    return spread
+
+
+def _check_column(
+    name: str,
+    column: npt.NDArray[np.float64],
+    panel: Panel,
+    needed: npt.NDArray[np.bool_],
+    good: npt.NDArray[np.bool_],
+    rule: str,
+    where: str,
+) -> None:
+    if column.shape != needed.shape:
+        raise BacktestError(f"{name}: must have shape (T, N) = {needed.shape}, got {column.shape}")
+    wrong = needed & ~(np.isfinite(column) & good)
+    if wrong.any():
+        t, n = first_index(wrong)
+        raise BacktestError(
+            f"{name}[{t}, {n}] ({panel.symbols[n]}): must be finite and {rule} where there is "
+            f"{where}, got {column[t, n]}"
+        )
+
+
 def check_decisions(
     name: str, array: object, dtypes: tuple[type[np.generic], ...], last_axis: str, panel: Panel
 ) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What trading costs, as fractions."""
+"""What trading and holding cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _BASIS_POINT = 1e-4
 
 @dataclass(frozen=True)
 class Costs:
-    """Proportional costs of trading and of holding what one does not own.
+    """Costs of trading and of holding what one does not own.
+
+    An order of q units worth v costs max(v * fee + q * fee_per_unit, minimum_fee)
+    + v * half_spread + v * impact * sqrt(q / volume of the bar).
 
     Attributes
     ----------
@@ -29,6 +32,13 @@ class Costs:
         Yearly rate on the value of short positions, as a fraction.
     financing_apr : float
         Yearly rate on negative cash, as a fraction.
+    fee_per_unit : float
+        Currency a unit traded, added to the proportional fee.
+    minimum_fee : float
+        Currency an order: the least that both fees together come to.
+    impact : float
+        Fraction of the traded value that an order as large as the bar's volume would cost; grows
+        with the square root of the share. The volume is that of the bar of the fill.
 
     Raises
     ------
@@ -40,6 +50,9 @@ class Costs:
     half_spread: float
     borrow_apr: float
     financing_apr: float
+    fee_per_unit: float = 0.0
+    minimum_fee: float = 0.0
+    impact: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -47,7 +60,8 @@ class Costs:
             if not (math.isfinite(value) and value >= 0):
                 raise BacktestError(
                     f"costs.{field.name}: must be finite and at least 0, got {value!r}",
-                    "Give a fraction, 0.0001 for one basis point",
+                    "Give a fraction, 0.0001 for one basis point; fee_per_unit and minimum_fee "
+                    "are amounts of currency",
                 )
         if self.trading_rate >= 1:
             raise BacktestError(
@@ -68,4 +82,7 @@ class Costs:
             half_spread=section.half_spread_bps * _BASIS_POINT,
             borrow_apr=section.borrow_apr,
             financing_apr=section.financing_apr,
+            fee_per_unit=section.fee_per_unit,
+            minimum_fee=section.minimum_fee,
+            impact=section.impact_bps * _BASIS_POINT,
         )

@@ -7,6 +7,7 @@ order of configurations or on the instruction set.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ import numpy as np
 
 from windtunnel.backtest.checks import (
     check_decisions,
+    check_extremes,
+    check_half_spread,
     check_panel,
+    check_volume,
     check_year,
     first_index,
     require_array,
@@ -23,15 +27,25 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies
 from windtunnel.backtest.result import BacktestResult
+from windtunnel.backtest.stops import Stops
+from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from windtunnel._core import SweepArrays
+    from windtunnel._core import Details, StopArrays, SweepArrays
     from windtunnel.data.panel import Panel
 
-__all__ = ["BacktestResult", "Costs", "Execution", "Policies", "run_exposures", "run_policy"]
+__all__ = [
+    "BacktestResult",
+    "Costs",
+    "Execution",
+    "Policies",
+    "Stops",
+    "run_exposures",
+    "run_policy",
+]
 
 
 def run_policy(
@@ -44,6 +58,9 @@ def run_policy(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    want_trades: bool = False,
+    half_spread: npt.NDArray[np.float64] | None = None,
+    stops: Stops | None = None,
 ) -> BacktestResult:
     """Trade P policies, each on its column of scores.
 
@@ -65,6 +82,14 @@ def run_policy(
         Threads to use; all processors of this process when absent.
     want_equity : bool
         Whether the (T, P) equity is kept; without it the totals alone are returned.
+    want_trades : bool
+        Whether every fill is written down, and cash at every close; slower, and memory grows
+        with the fills.
+    half_spread : (T, N) float64, optional
+        Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
+        allowed where there is no bar.
+    stops : Stops, optional
+        Exits inside a bar, one entry a policy; they read the panel's highs and lows.
 
     Returns
     -------
@@ -104,6 +129,9 @@ def run_policy(
         np.ascontiguousarray(policies.band),
         long_only=policies.long_only,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        want_trades=want_trades,
+        details=_details(panel, costs, execution, half_spread),
+        stops=None if stops is None else _stop_arrays(panel, stops, len(policies)),
     )
     _refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
     return _result(arrays)
@@ -119,6 +147,8 @@ def run_exposures(
     periods_per_year: float,
     threads: int | None = None,
     want_equity: bool = True,
+    want_trades: bool = False,
+    half_spread: npt.NDArray[np.float64] | None = None,
 ) -> BacktestResult:
     """Trade C columns of target exposures.
 
@@ -131,7 +161,7 @@ def run_exposures(
         is no decision. Magnitudes up to 1000.
     band : float or (C,) float64
         No order while the exposure is within this fraction of equity of its target.
-    costs, execution, periods_per_year, threads, want_equity
+    costs, execution, periods_per_year, threads, want_equity, want_trades, half_spread
         As in `run_policy`.
 
     Returns
@@ -170,6 +200,8 @@ def run_exposures(
         exposures,
         bands,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
+        want_trades=want_trades,
+        details=_details(panel, costs, execution, half_spread),
     )
     every = np.arange(configurations)
     _refuse_large("exposures", exposures, every, arrays["peak_input"], LARGEST_EXPOSURE)
@@ -204,6 +236,43 @@ def _terms(
         "fill": execution.fill,
         "threads": threads,
         "want_equity": want_equity,
+    }
+
+
+def _details(
+    panel: Panel,
+    costs: Costs,
+    execution: Execution,
+    half_spread: npt.NDArray[np.float64] | None,
+) -> Details | None:
+    """Terms beyond the plain ones, or None: then the core runs its shorter loop."""
+    limits = execution.participation is not None or costs.impact > 0
+    others = (costs.fee_per_unit, costs.minimum_fee, execution.lot_size)
+    if half_spread is None and not limits and not any(others):
+        return None
+    return {
+        "fee_per_unit": costs.fee_per_unit,
+        "minimum_fee": costs.minimum_fee,
+        "impact": costs.impact,
+        "participation": math.inf if execution.participation is None else execution.participation,
+        "lot_size": execution.lot_size,
+        "volume": check_volume(panel) if limits else None,
+        "half_spread": (
+            None if half_spread is None else check_half_spread(half_spread, panel, costs.fee)
+        ),
+    }
+
+
+def _stop_arrays(panel: Panel, stops: Stops, count: int) -> StopArrays:
+    high, low = check_extremes(panel)
+    arrays = stops.arrays(count)
+    return {
+        "loss": arrays["loss"],
+        "profit": arrays["profit"],
+        "trailing": arrays["trailing"],
+        "bars": arrays["bars"],
+        "high": high,
+        "low": low,
     }
 
 
@@ -242,4 +311,8 @@ def _result(arrays: SweepArrays) -> BacktestResult:
         dropped=arrays["dropped"],
         exposure=arrays["exposure"],
         liquidated=arrays["liquidated"],
+        capped=arrays["capped"],
+        ambiguous=arrays["ambiguous"],
+        trades=TradeLog(**arrays["trades"]) if "trades" in arrays else None,
+        cash=arrays.get("cash"),
     )

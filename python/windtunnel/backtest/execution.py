@@ -1,4 +1,4 @@
-"""When orders fill, from what capital, and when an account is liquidated."""
+"""When and how far orders fill, from what capital, and when an account is liquidated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fill = Literal["next_open", "next_close", "same_close"]
 
 @dataclass(frozen=True)
 class Execution:
-    """Timing of fills, initial capital and the liquidation level.
+    """Timing and size of fills, initial capital and the liquidation level.
 
     Attributes
     ----------
@@ -28,6 +28,12 @@ class Execution:
     maintenance : float
         In [0, 1). The account is liquidated when its equity at a close falls to this fraction
         of gross position value, or to zero.
+    participation : float, optional
+        In (0, 1]. A fill takes at most this share of the bar's volume; the rest of the order is
+        forgotten and counted. Absent: orders fill whole, whatever the volume.
+    lot_size : float
+        Positions are rounded towards zero to a whole multiple of it, in units; 0 leaves them as
+        they are.
 
     Raises
     ------
@@ -38,6 +44,8 @@ class Execution:
     fill: Fill = "next_open"
     initial_cash: float = 100_000.0
     maintenance: float = 0.0
+    participation: float | None = None
+    lot_size: float = 0.0
 
     def __post_init__(self) -> None:
         if self.fill not in get_args(Fill):
@@ -52,6 +60,15 @@ class Execution:
             raise BacktestError(
                 f"execution.maintenance: must lie in [0, 1), got {self.maintenance!r}"
             )
+        if self.participation is not None and not 0 < self.participation <= 1:
+            raise BacktestError(
+                f"execution.participation: must lie in (0, 1], got {self.participation!r}",
+                "Leave it out to fill orders whole",
+            )
+        if not (math.isfinite(self.lot_size) and self.lot_size >= 0):
+            raise BacktestError(
+                f"execution.lot_size: must be finite and at least 0, got {self.lot_size!r}"
+            )
 
     @property
     def optimistic(self) -> bool:
@@ -65,4 +82,6 @@ class Execution:
             fill=section.fill,
             initial_cash=section.initial_cash,
             maintenance=section.maintenance,
+            participation=section.participation,
+            lot_size=section.lot_size,
         )

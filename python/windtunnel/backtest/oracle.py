@@ -1,8 +1,10 @@
 """The specification of the engine, in plain Python, one configuration at a time.
 
 Slow on purpose and free of NumPy arithmetic, so that each rule reads as one sentence with its
-code under it. The compiled engine is held to this module by tests: money and times to 1e-9,
-counts exactly. Where the two differ, this one is right.
+code under it. This file follows time and decisions, `oracle_account` the money, `oracle_stops`
+the exits inside a bar. The compiled
+engine is held to them by tests: money and times to 1e-9, counts exactly. Where they differ, the
+specification is right.
 
 Words: `mark` is the last known close of an instrument; an instrument is *listed* at a bar when
 it has a bar there and *tradable* when volume traded too; a *decision* is a target exposure, a
@@ -11,12 +13,13 @@ signed fraction of equity, and NaN is no decision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
+from windtunnel.backtest.oracle_account import Account, Ledger, Quote
+from windtunnel.backtest.oracle_stops import Prices, StopRules, StopWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,32 +28,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from windtunnel.data.panel import Panel
-
-
-@dataclass
-class Ledger:
-    """What one configuration did.
-
-    Attributes
-    ----------
-    equity : list of T float
-        Currency, marked at each close.
-    turnover, costs, financing, exposure : float
-        As in `BacktestResult`.
-    fills, dropped : int
-        Orders filled, and orders that met a bar without trade.
-    liquidated : int
-        Bar of the liquidation, -1 without one.
-    """
-
-    equity: list[float] = field(default_factory=list)
-    turnover: float = 0.0
-    costs: float = 0.0
-    financing: float = 0.0
-    exposure: float = 0.0
-    fills: int = 0
-    dropped: int = 0
-    liquidated: int = -1
 
 
 def simulate_policy(
@@ -65,12 +42,15 @@ def simulate_policy(
     costs: Costs,
     execution: Execution,
     periods_per_year: float,
+    half_spread: npt.NDArray[np.float64] | None = None,
+    stops: StopRules | None = None,
 ) -> Ledger:
     """Trade one policy on one column of scores, (T, N) float32."""
     bars, instruments = panel.bars, panel.instruments
     listed = panel.listed
     signals = [0] * instruments
     decisions: list[list[float]] = []
+    followed: list[list[int]] = []
     for t in range(bars):
         # Leverage is shared equally over the instruments that have a bar.
         count = int(listed[t].sum())
@@ -84,13 +64,17 @@ def simulate_policy(
             signals[n] = next_signal(signals[n], score, enter, exit, long_only=long_only)
             row.append(signals[n] * leverage / count)
         decisions.append(row)
-    return simulate_exposures(
+        followed.append(list(signals))
+    return _simulate(
         panel,
         decisions,
         band=band,
         costs=costs,
         execution=execution,
         periods_per_year=periods_per_year,
+        half_spread=half_spread,
+        followed=followed,
+        stops=stops,
     )
 
 
@@ -122,14 +106,43 @@ def simulate_exposures(
     costs: Costs,
     execution: Execution,
     periods_per_year: float,
+    half_spread: npt.NDArray[np.float64] | None = None,
 ) -> Ledger:
     """Trade one series of target exposures, (T, N); NaN is no decision."""
-    account = _Account(panel.instruments, execution.initial_cash, costs, periods_per_year)
+    return _simulate(
+        panel,
+        exposures,
+        band=band,
+        costs=costs,
+        execution=execution,
+        periods_per_year=periods_per_year,
+        half_spread=half_spread,
+    )
+
+
+def _simulate(
+    panel: Panel,
+    exposures: Sequence[Sequence[float]] | npt.NDArray[np.floating],
+    *,
+    band: float,
+    costs: Costs,
+    execution: Execution,
+    periods_per_year: float,
+    half_spread: npt.NDArray[np.float64] | None,
+    followed: Sequence[Sequence[int]] = (),
+    stops: StopRules | None = None,
+) -> Ledger:
+    """Trade decisions; those of a policy come with the signals that its stops look at."""
+    account = Account(panel.instruments, costs, execution, periods_per_year)
     listed = panel.listed
     # An instrument that has had no bar yet holds no units: any mark will do.
     marks = [1.0] * panel.instruments
+    volumes = [1.0] * panel.instruments
+    spreads = [costs.half_spread] * panel.instruments
     # A decision made with a bar's close fills one bar later, or at once with same_close.
     lag = 0 if execution.fill == "same_close" else 1
+    at_open = execution.fill == "next_open"
+    watch = None if stops is None else StopWatch(panel.instruments, stops)
     for t in range(panel.bars):
         # 1. The bar that passed is financed first.
         if t > 0:
@@ -140,111 +153,64 @@ def simulate_exposures(
         for n in range(panel.instruments):
             if listed[t, n]:
                 marks[n] = float(panel.close[t, n])
-        if execution.fill == "next_open":
+        if at_open:
             prices = [
                 float(panel.open[t, n]) if listed[t, n] else last[n]
                 for n in range(panel.instruments)
             ]
         else:
             prices = marks
+        # The volume is that of the bar, or of the last with trade; the half-spread that of the bar,
+        # or of the last, when it is given bar by bar.
+        for n in range(panel.instruments):
+            if panel.tradable[t, n]:
+                volumes[n] = float(panel.volume[t, n])
+            if half_spread is not None and listed[t, n]:
+                spreads[n] = float(half_spread[t, n])
+        quotes = [
+            Quote(price, spread, volume, bool(here))
+            for price, spread, volume, here in zip(
+                prices, spreads, volumes, panel.tradable[t], strict=True
+            )
+        ]
+        # Stops watch the whole bar after orders at its open, and before orders at its close.
+        if watch is not None and not at_open:
+            watch_bar(watch, account, panel, quotes, t)
         if t >= lag:
             targets = [float(target) for target in exposures[t - lag]]
-            tradable = [bool(here) for here in panel.tradable[t]]
-            account.trade(targets, prices, tradable, band)
+            before = list(account.units)
+            reasons = ["decision"] * panel.instruments
+            if watch is not None:
+                for n in range(panel.instruments):
+                    if listed[t - lag, n]:
+                        targets[n] = watch.permit(n, followed[t - lag][n], targets[n])
+                    if panel.tradable[t, n]:
+                        targets[n], reasons[n] = watch.force(
+                            n, before[n], t, bar_prices(panel, t, n), targets[n], at_open=at_open
+                        )
+            account.trade(targets, quotes, band, t, reasons)
+            if watch is not None:
+                for n in range(panel.instruments):
+                    watch.note_fill(n, before[n], account.units[n], quotes[n].price, t)
+        if watch is not None and at_open:
+            watch_bar(watch, account, panel, quotes, t)
         # 3. Equity is marked at the close, where a broken account is liquidated.
-        account.mark(marks, execution.maintenance, t)
+        account.mark(marks, quotes, t)
     account.ledger.exposure /= panel.bars
     return account.ledger
 
 
-class _Account:
-    """Cash and units of one configuration."""
+def bar_prices(panel: Panel, t: int, n: int) -> Prices:
+    """The prices of a bar that stops look at."""
+    return Prices(float(panel.open[t, n]), float(panel.high[t, n]), float(panel.low[t, n]))
 
-    def __init__(
-        self, instruments: int, initial_cash: float, costs: Costs, periods_per_year: float
-    ) -> None:
-        self.cash = initial_cash
-        self.units = [0.0] * instruments
-        self.rate = costs.trading_rate
-        self.borrow = costs.borrow_apr / periods_per_year
-        self.interest = costs.financing_apr / periods_per_year
-        self.closed = False
-        self.ledger = Ledger()
 
-    def pay_financing(self, marks: list[float]) -> None:
-        """Charge interest on negative cash and borrow on short value, as of the last close."""
-        # A liquidated account is closed: what it owes is shown, and no longer grows.
-        if self.closed:
-            return
-        debt = max(-self.cash, 0.0)
-        short = 0.0
-        for units, mark in zip(self.units, marks, strict=True):
-            short += max(-units * mark, 0.0)
-        charge = debt * self.interest + short * self.borrow
-        self.cash -= charge
-        self.ledger.financing += charge
-
-    def trade(
-        self,
-        targets: list[float],
-        prices: list[float],
-        tradable: list[bool],
-        band: float,
-    ) -> None:
-        """Fill the orders of one bar."""
-        if self.closed:
-            return
-        # All orders of a bar are sized by the same equity, before any of them costs anything.
-        equity = self.cash
-        for units, price in zip(self.units, prices, strict=True):
-            equity += units * price
-        # A gap through zero leaves nothing to size orders by; the close will liquidate.
-        if not equity > 0:
-            return
-        traded = 0.0
-        for n, (target, price) in enumerate(zip(targets, prices, strict=True)):
-            # No decision, no order: the units stay as they are.
-            if isnan(target):
-                continue
-            # An order closes a position, or moves an exposure that has left its band: the
-            # distance to the target, as a fraction of equity, exceeds it.
-            units = self.units[n]
-            closes = target == 0 and units != 0
-            outside = abs(target * equity - units * price) > band * equity
-            if not (closes or outside):
-                continue
-            # Where nothing trades the order is dropped and counted; the next decision makes
-            # a new one.
-            if not tradable[n]:
-                self.ledger.dropped += 1
-                continue
-            # It fills at the price; fee and half-spread come out of cash, which may become
-            # negative and is then financed.
-            wanted = target * equity / price
-            value = abs(wanted - units) * price
-            cost = value * self.rate
-            self.cash -= (wanted - units) * price + cost
-            self.units[n] = wanted
-            self.ledger.costs += cost
-            self.ledger.fills += 1
-            traded += value
-        self.ledger.turnover += traded / equity
-
-    def mark(self, marks: list[float], maintenance: float, bar: int) -> None:
-        """Value the account at the close and liquidate it when it is broken."""
-        equity, gross = self.cash, 0.0
-        for units, mark in zip(self.units, marks, strict=True):
-            equity += units * mark
-            gross += abs(units * mark)
-        if not self.closed and (equity <= maintenance * gross or equity <= 0):
-            # Everything is sold at the marks, with costs; the account stays flat to the end.
-            # What is left may be negative: a debt is shown, not clipped.
-            self.ledger.fills += sum(units != 0 for units in self.units)
-            self.ledger.costs += gross * self.rate
-            self.ledger.liquidated = bar
-            self.cash = equity = equity - gross * self.rate
-            self.units = [0.0] * len(self.units)
-            self.closed = True
-        if not self.closed:
-            self.ledger.exposure += gross / equity
-        self.ledger.equity.append(equity)
+def watch_bar(
+    watch: StopWatch, account: Account, panel: Panel, quotes: Sequence[Quote], t: int
+) -> None:
+    """Let the stops of every instrument that has a bar see it."""
+    # A stop's turnover is its value over the equity of the last mark.
+    last = account.ledger.equity[-1] if t > 0 else account.cash
+    for n in range(panel.instruments):
+        if not isnan(panel.close[t, n]):
+            watch.watch(n, account, bar_prices(panel, t, n), quotes[n], last, t)

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.backtest.trades import TradeLog
+
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 
@@ -27,7 +29,7 @@ class BacktestResult:
         Sum over bars of |traded value| / equity before the trade. A liquidation is not part
         of it.
     costs : (C,) float64
-        Currency: fees and half-spreads, those of a liquidation included.
+        Currency: fees, half-spreads and impact, those of a liquidation included.
     financing : (C,) float64
         Currency: interest on negative cash and borrow on short positions.
     fills : (C,) int64
@@ -38,6 +40,14 @@ class BacktestResult:
         Mean over closes of gross position value / equity, 0 once liquidated.
     liquidated : (C,) int64
         Bar of the liquidation, -1 without one.
+    capped : (C,) int64
+        Orders of which the participation cap, or the lot under it, left a part unfilled.
+    ambiguous : (C,) int64
+        Bars inside which both a stop and a target lay; the stop was taken.
+    trades : TradeLog, optional
+        Every fill, when it was asked for.
+    cash : (T, C) float64, optional
+        Currency at each close, with the trades: cash and units at their marks are the equity.
     """
 
     equity: Float64Array
@@ -49,3 +59,7 @@ class BacktestResult:
     dropped: Int64Array
     exposure: Float64Array
     liquidated: Int64Array
+    capped: Int64Array
+    ambiguous: Int64Array
+    trades: TradeLog | None = None
+    cash: Float64Array | None = None

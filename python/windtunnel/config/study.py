@@ -284,6 +284,19 @@ class CostsSection(Section):
     financing_apr: float = Field(
         default=0.03, ge=0, le=10, description="Yearly rate paid on negative cash, as a fraction."
     )
+    fee_per_unit: float = Field(
+        default=0.0, ge=0, le=1e6, description="Fee a unit traded, in the prices' currency."
+    )
+    minimum_fee: float = Field(
+        default=0.0, ge=0, le=1e6, description="Least fee of an order, in the prices' currency."
+    )
+    impact_bps: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="Cost of an order as large as the bar's volume, basis points of value; grows "
+        "with the square root of the share of the volume.",
+    )
 
 
 class ExecutionSection(Section):
@@ -303,6 +316,19 @@ class ExecutionSection(Section):
         lt=1,
         description="Liquidate when equity falls to this fraction of gross position value, or "
         "to zero.",
+    )
+    participation: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="A fill takes at most this share of the bar's volume, the rest is forgotten; "
+        "absent, orders fill whole.",
+    )
+    lot_size: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e9,
+        description="Positions are rounded towards zero to multiples of it, in units; 0 is off.",
     )
 
 

@@ -87,9 +87,12 @@ WINDTUNNEL_INLINE void add_turnover(Working& a, const Row& traded, const Row& ca
     a.turnover += select(capital > 0.0, traded / capital, 0.0);
 }
 
-// 3. Mark to the close, and liquidate at the marks, with costs, whoever is broken.
+// 3. Mark to the close, and liquidate at the marks, with costs, whoever is broken. `closing_cost`
+// says what it costs to close positions of a gross value, before they are closed where `broke`.
+template <class ClosingCost>
 WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark,
-                                     std::size_t instruments, const Rates& rates, std::size_t bar) {
+                                     std::size_t instruments, const Rates& rates, std::size_t bar,
+                                     const ClosingCost& closing_cost) {
     a.equity = a.cash;
     a.short_value = 0.0;
     Row gross = 0.0;
@@ -104,7 +107,7 @@ WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark
     a.exposure += select(open & ~broke, gross / a.equity, 0.0);
     if (!any(broke)) [[likely]]
         return;
-    const Row cost = select(broke, gross * rates.trading, 0.0);
+    const Row cost = select(broke, closing_cost(gross, broke), 0.0);
     for (std::size_t n = 0; n < instruments; ++n) {
         const Row held(units[n]);
         a.fills += select(broke & (held != 0.0), 1.0, 0.0);

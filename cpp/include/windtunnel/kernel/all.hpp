@@ -6,7 +6,11 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/account.hpp"
 
+#include "windtunnel/kernel/orders.hpp"
+
 #include "windtunnel/kernel/decide.hpp"
+
+#include "windtunnel/kernel/stops.hpp"
 
 #include "windtunnel/kernel/advance.hpp"
 

@@ -73,6 +73,16 @@ WINDTUNNEL_INLINE Row magnitude(const Row& a) {
     WINDTUNNEL_EACH_PART(size, Row, (Part)((BitsPart)a.part[p] & INT64_MAX));
 }
 
+WINDTUNNEL_INLINE Row root(const Row& a) {
+    Row result;
+    for (std::size_t p = 0; p < kParts; ++p) {
+        for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) {
+            result.part[p][w] = __builtin_sqrt(a.part[p][w]);
+        }
+    }
+    return result;
+}
+
 WINDTUNNEL_INLINE Mask operator<(const Row& a, const Row& b) {
     WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] < b.part[p]);
 }
@@ -104,6 +114,17 @@ WINDTUNNEL_INLINE Mask operator~(const Mask& a) {
 // Where the mask holds `yes`, elsewhere `no`.
 WINDTUNNEL_INLINE Row select(const Mask& mask, const Row& yes, const Row& no) {
     WINDTUNNEL_EACH_PART(chosen, Row, mask.part[p] ? yes.part[p] : no.part[p]);
+}
+
+// Rounded towards zero. A double of 2^52 and more has no fraction; below, adding that much rounds
+// to a whole number.
+WINDTUNNEL_INLINE Row whole(const Row& a) {
+    constexpr double kWhole = 4503599627370496.0;
+    const Row size = magnitude(a);
+    const Row near = (size + kWhole) - kWhole;
+    const Row below = select(near > size, near - 1.0, near);
+    const Row result = select(size < kWhole, below, size);
+    return select(a < 0.0, 0.0 - result, result);
 }
 
 WINDTUNNEL_INLINE bool any(const Mask& mask) {

@@ -21,6 +21,7 @@ from windtunnel.audits.result import AuditResult, Row
 from windtunnel.backtest import oracle
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
+from windtunnel.backtest.oracle_account import Ledger
 from windtunnel.validation import policy_table, window
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _trade(case: Case, panel: Panel, scores: Scores) -> BacktestResult:
     )
 
 
-def _specified(case: Case, panel: Panel, scores: Scores) -> oracle.Ledger:
+def _specified(case: Case, panel: Panel, scores: Scores) -> Ledger:
     study, policy = case.study, case.study.policy
     return oracle.simulate_policy(
         panel,

@@ -43,15 +43,17 @@ WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& til
             if (has_decision) bar_stopped_side(tile.stops[n], Row(tile.signals[n]), target);
             if (quote.tradable) {
                 force_exits(tile.stops[n], tile.door.stops, units, market.view.open[at],
-                            sweep.terms.fill == Fill::next_open, t, target, reason);
+                            sweep.terms.fill == Fill::next_open, sweep.past + t, target, reason);
             }
         }
     }
     const Executed done =
         place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
-    if (sweep.results.trades != nullptr) record(tile, done, Row(units), price, reason, t, n);
+    if (sweep.results.trades != nullptr)
+        record(tile, done, Row(units), price, reason, sweep.past + t, n);
     if constexpr (std::is_same_v<Door, Policies>) {
-        if (sweep.door.has_stops()) note_entry(tile.stops[n], before, Row(units), price, t);
+        if (sweep.door.has_stops())
+            note_entry(tile.stops[n], before, Row(units), price, sweep.past + t);
     }
 }
 
@@ -102,7 +104,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
             if (watches && at_open) watch_all_stops(sweep, tile, a, units, t);
         }
         if constexpr (kDetailed) {
-            mark_to_close(a, units, mark, instruments, rates, t,
+            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
                           [&](const Row&, const Mask& broke) {
                               return close_everything(sweep, tile, units, t, broke);
                           });
@@ -110,7 +112,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
                 write_row(sweep.results.cash, sweep, tile, t, a.cash);
             }
         } else {
-            mark_to_close(a, units, mark, instruments, rates, t,
+            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
                           [&](const Row& gross, const Mask&) { return gross * rates.trading; });
         }
         if (sweep.results.equity != nullptr) {

@@ -94,7 +94,7 @@ WINDTUNNEL_INLINE void watch_stops(const Sweep<Door>& sweep, Tile<Door>& tile, W
             if (sweep.results.trades != nullptr) {
                 const Mask by_stop = (stopped & ~levels.target_at_open) | levels.stop_at_open;
                 record(tile, done, Row(holding), price,
-                       select(by_stop, levels.why, code(Reason::profit)), t, n);
+                       select(by_stop, levels.why, code(Reason::profit)), sweep.past + t, n);
             }
             // Relative to the equity of the last mark, which is positive while there are units.
             a.turnover += select(exits, traded / a.equity, 0.0);

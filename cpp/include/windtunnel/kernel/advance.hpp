@@ -25,8 +25,9 @@ WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& til
 }
 
 // One instrument's part in the orders of a bar, with every rule.
+// Not inlined, as nothing that is asked for seldom: compilers take minutes over it otherwise.
 template <class Door>
-WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+[[gnu::noinline]] void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
                                        Lane& units, const Row& capital, std::size_t t,
                                        std::size_t decided, std::size_t n, Row& traded) {
     const Market& market = sweep.market;
@@ -124,10 +125,10 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
 
 template <class Door, bool kDetailed>
 void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
-    if (sweep.market.instruments == 1) {
+    if (!kDetailed && sweep.market.instruments == 1) {
         // The most common sweep: loops over instruments vanish, units stay near the registers.
         Lane units = tile.units[0];
-        advance_units<Door, kDetailed>(sweep, tile, first, last, 1, &units);
+        advance_units<Door, false>(sweep, tile, first, last, 1, &units);
         tile.units[0] = units;
     } else {
         advance_units<Door, kDetailed>(sweep, tile, first, last, sweep.market.instruments,

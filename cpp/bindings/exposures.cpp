@@ -16,7 +16,7 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
                          double borrow_apr, double financing_apr, double periods_per_year,
                          double initial_cash, double maintenance, const std::string& fill,
                          std::size_t threads, bool want_equity, bool want_trades,
-                         const std::optional<py::dict>& details) {
+                         const py::object& progress, const std::optional<py::dict>& details) {
     PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t configurations = exposures.ndim() == 3 ? exposures.shape(2) : -1;
     require_shape(exposures, "exposures", {open.shape(0), open.shape(1), configurations});
@@ -26,10 +26,11 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
     read_details(details, terms, panel);
     const Exposures<Number> source{exposures.data(), band.data(),
                                    static_cast<std::size_t>(configurations)};
+    auto* state = progress.is_none() ? nullptr : progress.cast<Progress<Exposures<Number>>*>();
     Output output(panel.bars, source.configurations, want_equity, want_trades);
     {
         const py::gil_scoped_release others_may_run;
-        run(source, panel, terms, output.results(), threads);
+        run(source, panel, terms, output.results(), threads, state);
     }
     return output.arrays();
 }
@@ -42,13 +43,15 @@ void define(py::module_& module) {
                py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
-               py::arg("want_trades") = false, py::arg("details") = py::none(),
-               "Equity of every column of target exposures.");
+               py::arg("want_trades") = false, py::arg("progress") = py::none(),
+               py::arg("details") = py::none(), "Equity of every column of target exposures.");
 }
 
 }  // namespace
 
 void register_exposures(py::module_& module) {
+    py::class_<Progress<Exposures<float>>>(module, "ExposureProgress32").def(py::init<>());
+    py::class_<Progress<Exposures<double>>>(module, "ExposureProgress64").def(py::init<>());
     define<float>(module);
     define<double>(module);
 }

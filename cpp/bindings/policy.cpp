@@ -17,7 +17,7 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
                         double borrow_apr, double financing_apr, double periods_per_year,
                         double initial_cash, double maintenance, const std::string& fill,
                         std::size_t threads, bool want_equity, bool want_trades,
-                        const std::optional<py::dict>& details,
+                        const py::object& progress, const std::optional<py::dict>& details,
                         const std::optional<py::dict>& stops) {
     PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t columns = scores.ndim() == 3 ? scores.shape(2) : -1;
@@ -40,10 +40,11 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
                                       band.data(),   static_cast<std::size_t>(count),
                                       long_only,     read_stops(stops, count, panel)};
     const Policies policies(scores.data(), static_cast<std::size_t>(columns), parameters);
+    auto* state = progress.is_none() ? nullptr : progress.cast<Progress<Policies>*>();
     Output output(panel.bars, policies.count(), want_equity, want_trades);
     {
         const py::gil_scoped_release others_may_run;
-        run(policies, panel, terms, output.results(), threads);
+        run(policies, panel, terms, output.results(), threads, state);
     }
     return output.arrays();
 }
@@ -51,6 +52,7 @@ py::dict sweep_policies(const Array<double>& open, const Array<double>& close,
 }  // namespace
 
 void register_policy(py::module_& module) {
+    py::class_<Progress<Policies>>(module, "PolicyProgress").def(py::init<>());
     module.def("run_policy", &sweep_policies, py::arg("open_price").noconvert(),
                py::arg("close_price").noconvert(), py::arg("tradable").noconvert(),
                py::arg("scores").noconvert(), py::arg("column").noconvert(),
@@ -59,8 +61,9 @@ void register_policy(py::module_& module) {
                py::arg("long_only"), py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
-               py::arg("want_trades") = false, py::arg("details") = py::none(),
-               py::arg("stops") = py::none(), "Equity of every policy over its column of scores.");
+               py::arg("want_trades") = false, py::arg("progress") = py::none(),
+               py::arg("details") = py::none(), py::arg("stops") = py::none(),
+               "Equity of every policy over its column of scores.");
 }
 
 }  // namespace windtunnel::bindings

@@ -48,6 +48,10 @@ class Details(TypedDict):
     volume: npt.NDArray[np.float64] | None
     half_spread: npt.NDArray[np.float64] | None
 
+class ExposureProgress32: ...
+class ExposureProgress64: ...
+class PolicyProgress: ...
+
 def instruction_set() -> str: ...
 def widest_instruction_set() -> str: ...
 def run_exposures(
@@ -68,6 +72,7 @@ def run_exposures(
     threads: int,
     want_equity: bool,
     want_trades: bool = False,
+    progress: ExposureProgress32 | ExposureProgress64 | None = None,
     details: Details | None = None,
 ) -> SweepArrays: ...
 def run_policy(
@@ -93,6 +98,7 @@ def run_policy(
     threads: int,
     want_equity: bool,
     want_trades: bool = False,
+    progress: PolicyProgress | None = None,
     details: Details | None = None,
     stops: StopArrays | None = None,
 ) -> SweepArrays: ...

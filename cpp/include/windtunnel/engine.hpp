@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <stdexcept>
+#include <vector>
 
 #include "windtunnel/exposures.hpp"
 #include "windtunnel/instruction_set.hpp"
@@ -15,24 +17,57 @@
 
 namespace windtunnel {
 
+// A sweep whose history comes in pieces: the state between them.
+template <class Door>
+struct Progress {
+    std::vector<Group<Door>> groups;
+    LastKnown last;
+    std::size_t bars = 0;
+    std::size_t instruments = 0;
+    std::size_t configurations = 0;
+};
+
 // `door` is Exposures<float>, Exposures<double> or Policies. Arrays have been checked by the
 // caller: prices are positive where there is a bar, columns lie inside the scores.
+//
+// With `progress` the history goes on where the last call with it ended: panel and door then begin
+// with the last bar of the piece before, whose decision fills now and whose results are not
+// written again. Everything else must stay as it was.
 template <class Door>
 void run(const Door& door, const PanelView& panel, const Terms& terms, const Results& results,
-         std::size_t threads) {
-    const Market market(panel, terms, results.trades != nullptr);
-    const Sweep<Door> sweep{door, market, terms, results};
-    const Advance<Door> advance = choose_advance<Door>(instruction_set(), market.detailed());
-    // Groups small enough for every thread to have one; lanes do not know their group.
+         std::size_t threads, Progress<Door>* progress = nullptr) {
+    Progress<Door> whole;
+    Progress<Door>& state = progress == nullptr ? whole : *progress;
+    const std::size_t begin = state.bars == 0 ? 0 : 1;
     const std::size_t configurations = door.count();
-    const std::size_t tiles = (configurations + kLanes - 1) / kLanes;
+    if (begin == 1 &&
+        (state.configurations != configurations || state.instruments != panel.instruments)) {
+        throw std::invalid_argument("progress: configurations and instruments must stay the same");
+    }
+    const Market market(panel, terms, results.trades != nullptr, state.last);
+    const Sweep<Door> sweep{door, market, terms, results, state.bars - begin};
+    const Advance<Door> advance = choose_advance<Door>(instruction_set(), market.detailed());
     const std::size_t workers = std::max<std::size_t>(threads, 1);
-    const std::size_t tiles_a_group =
-        std::clamp<std::size_t>((tiles + workers - 1) / workers, 1, kGroupTiles);
-    const std::size_t group = tiles_a_group * kLanes;
-    parallel_for((configurations + group - 1) / group, workers, [&](std::size_t i) {
-        run_group(sweep, advance, i * group, std::min(group, configurations - i * group));
+    if (begin == 0) {
+        // Groups small enough for every thread to have one; lanes do not know their group.
+        const std::size_t tiles = (configurations + kLanes - 1) / kLanes;
+        const std::size_t tiles_a_group =
+            std::clamp<std::size_t>((tiles + workers - 1) / workers, 1, kGroupTiles);
+        const std::size_t size = tiles_a_group * kLanes;
+        state.configurations = configurations;
+        state.instruments = panel.instruments;
+        state.groups.resize((configurations + size - 1) / size);
+        for (std::size_t i = 0; i < state.groups.size(); ++i) {
+            state.groups[i].first = i * size;
+            state.groups[i].slots = std::min(size, configurations - i * size);
+        }
+    }
+    parallel_for(state.groups.size(), workers, [&](std::size_t i) {
+        if (begin == 0) open_group(sweep, state.groups[i]);
+        run_group(sweep, advance, state.groups[i], begin);
     });
+    state.bars = sweep.past + market.bars;
+    if (progress != nullptr) state.last = market.at_end();
 }
 
 }  // namespace windtunnel

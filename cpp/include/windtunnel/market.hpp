@@ -25,13 +25,19 @@ struct PanelView {
     const double* low = nullptr;
 };
 
+// Where an earlier piece of the same history ended, a value an instrument; empty at its beginning.
+struct LastKnown {
+    std::vector<double> mark, volume, half_spread;
+};
+
 // The panel as the engine reads it, each array (T, N) row-major or (T,).
 class Market {
   public:
     // Prices alone, for plain terms.
     Market(const PanelView& panel, Fill fill) : Market(panel, plain_terms(fill)) {}
 
-    Market(const PanelView& panel, const Terms& terms, bool in_detail = false)
+    Market(const PanelView& panel, const Terms& terms, bool in_detail = false,
+           const LastKnown& before = {})
         : view(panel),
           bars(panel.bars),
           instruments(panel.instruments),
@@ -41,7 +47,8 @@ class Market {
           tradable(bars * instruments),
           listed_count(bars, 0) {
         // Before its first bar an instrument has no units, so that any finite mark will do.
-        std::vector<double> last(instruments, 1.0);
+        std::vector<double> last =
+            before.mark.empty() ? std::vector<double>(instruments, 1.0) : before.mark;
         for (std::size_t t = 0; t < bars; ++t) {
             for (std::size_t n = 0; n < instruments; ++n) {
                 const std::size_t at = t * instruments + n;
@@ -58,11 +65,21 @@ class Market {
         if (terms.plain() && panel.half_spread == nullptr && panel.high == nullptr && !in_detail) {
             return;
         }
-        carry(volume, panel.volume, tradable, 1.0);
-        carry(half_spread, panel.half_spread, listed, terms.half_spread);
+        carry(volume, panel.volume, tradable, 1.0, before.volume);
+        carry(half_spread, panel.half_spread, listed, terms.half_spread, before.half_spread);
     }
 
     // Whether orders need more than a price and a rate.
+    // What a piece that begins with this one's last bar has to know.
+    LastKnown at_end() const {
+        const auto tail = [&](const std::vector<double>& of) {
+            return std::vector<double>(
+                of.empty() ? of.end() : of.end() - static_cast<std::ptrdiff_t>(instruments),
+                of.end());
+        };
+        return {tail(mark), tail(volume), tail(half_spread)};
+    }
+
     bool detailed() const { return !half_spread.empty(); }
 
     PanelView view;
@@ -85,7 +102,7 @@ class Market {
 
     // Values where `here`, elsewhere the last of them; `otherwise` without any.
     void carry(std::vector<double>& to, const double* from, const std::vector<std::uint8_t>& here,
-               double otherwise) const {
+               double otherwise, const std::vector<double>& before) const {
         to.assign(bars * instruments, otherwise);
         if (from == nullptr) return;
         for (std::size_t at = 0; at < to.size(); ++at) {
@@ -93,6 +110,8 @@ class Market {
                 to[at] = from[at];
             } else if (at >= instruments) {
                 to[at] = to[at - instruments];
+            } else if (!before.empty()) {
+                to[at] = before[at];
             }
         }
     }

@@ -23,7 +23,7 @@ template <class Door>
 void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
     const Account<Lane>& a = tile.account;
     const Results& to = sweep.results;
-    const double bars = static_cast<double>(sweep.market.bars);
+    const double bars = static_cast<double>(sweep.past + sweep.market.bars);
     for (std::size_t l = 0; l < tile.width; ++l) {
         const std::size_t c = tile.configuration[l];
         to.final_equity[c] = a.equity[l];
@@ -42,28 +42,37 @@ void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
     }
 }
 
-// Configurations in slots [first, first + slots) from the first bar to the last.
+// Configurations in slots [first, first + slots), and all that is known of them.
 template <class Door>
-void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t first,
-               std::size_t slots) {
-    const std::size_t bars = sweep.market.bars;
+struct Group {
+    std::size_t first = 0;
+    std::size_t slots = 0;
+    std::unique_ptr<Tile<Door>[]> tiles;
+    std::unique_ptr<Lane[]> memory;
+    std::unique_ptr<StopState[]> stops;
+
+    std::size_t count() const { return (slots + kLanes - 1) / kLanes; }
+};
+
+template <class Door>
+void open_group(const Sweep<Door>& sweep, Group<Door>& group) {
     const std::size_t instruments = sweep.market.instruments;
     const std::size_t rows = instruments + sweep.door.signals(instruments);
-    const std::size_t count = (slots + kLanes - 1) / kLanes;
-    const auto tiles = std::make_unique<Tile<Door>[]>(count);
-    const auto memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
+    const std::size_t count = group.count();
     const bool has_stops = sweep.door.has_stops();
-    const auto stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
+    group.tiles = std::make_unique<Tile<Door>[]>(count);
+    group.memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
+    group.stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
     for (std::size_t i = 0; i < count; ++i) {
-        Tile<Door>& tile = tiles[i];
-        const std::size_t slot = first + i * kLanes;
-        tile.units = memory.get() + i * rows;
+        Tile<Door>& tile = group.tiles[i];
+        const std::size_t slot = group.first + i * kLanes;
+        tile.units = group.memory.get() + i * rows;
         tile.signals = tile.units + instruments;
-        tile.width = std::min(kLanes, slots - i * kLanes);
+        tile.width = std::min(kLanes, group.slots - i * kLanes);
         tile.in_order = true;
         tile.capped.fill(0.0);
         tile.ambiguous.fill(0.0);
-        tile.stops = stops.get() + (has_stops ? i * instruments : 0);
+        tile.stops = group.stops.get() + (has_stops ? i * instruments : 0);
         for (std::size_t l = 0; l < tile.width; ++l) {
             tile.configuration[l] = sweep.door.configuration(slot + l);
             tile.in_order = tile.in_order && tile.configuration[l] == tile.configuration[0] + l;
@@ -71,13 +80,24 @@ void run_group(const Sweep<Door>& sweep, Advance<Door> advance, std::size_t firs
         open_account(tile.account, sweep.terms.initial_cash);
         sweep.door.start(tile.door, tile.account, slot, tile.width);
     }
-    for (std::size_t t = 0; t < bars; t += kBlockBars) {
+}
+
+// A group from bar `begin` of the market to its last.
+template <class Door>
+void run_group(const Sweep<Door>& sweep, Advance<Door> advance, Group<Door>& group,
+               std::size_t begin) {
+    const std::size_t bars = sweep.market.bars;
+    for (std::size_t t = begin; t < bars; t += kBlockBars) {
         const std::size_t end = std::min(t + kBlockBars, bars);
-        for (std::size_t i = 0; i < count; ++i) advance(sweep, tiles[i], t, end);
+        for (std::size_t i = 0; i < group.count(); ++i) advance(sweep, group.tiles[i], t, end);
     }
-    for (std::size_t i = 0; i < count; ++i) {
-        write_totals(sweep, tiles[i]);
-        if (sweep.results.trades != nullptr) sweep.results.trades->add(std::move(tiles[i].trades));
+    for (std::size_t i = 0; i < group.count(); ++i) {
+        Tile<Door>& tile = group.tiles[i];
+        write_totals(sweep, tile);
+        if (sweep.results.trades != nullptr) {
+            sweep.results.trades->add(std::move(tile.trades));
+            tile.trades.clear();
+        }
     }
 }
 

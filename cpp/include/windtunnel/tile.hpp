@@ -20,6 +20,7 @@ struct Sweep {
     const Market& market;
     const Terms& terms;
     const Results& results;
+    std::size_t past = 0;  // bars of the history before the market's first
 };
 
 template <class Door>

@@ -34,7 +34,14 @@ from windtunnel.errors import BacktestError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from windtunnel._core import Details, StopArrays, SweepArrays
+    from windtunnel._core import (
+        Details,
+        ExposureProgress32,
+        ExposureProgress64,
+        PolicyProgress,
+        StopArrays,
+        SweepArrays,
+    )
     from windtunnel.data.panel import Panel
 
 __all__ = [
@@ -60,6 +67,7 @@ def run_policy(
     want_equity: bool = True,
     want_trades: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
+    progress: PolicyProgress | None = None,
     stops: Stops | None = None,
 ) -> BacktestResult:
     """Trade P policies, each on its column of scores.
@@ -88,6 +96,8 @@ def run_policy(
     half_spread : (T, N) float64, optional
         Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
         allowed where there is no bar.
+    progress : optional
+        State of a history that comes in pieces; `windtunnel.backtest.stream` handles it.
     stops : Stops, optional
         Exits inside a bar, one entry a policy; they read the panel's highs and lows.
 
@@ -130,6 +140,7 @@ def run_policy(
         long_only=policies.long_only,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
         want_trades=want_trades,
+        progress=progress,
         details=_details(panel, costs, execution, half_spread),
         stops=None if stops is None else _stop_arrays(panel, stops, len(policies)),
     )
@@ -149,6 +160,7 @@ def run_exposures(
     want_equity: bool = True,
     want_trades: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
+    progress: ExposureProgress32 | ExposureProgress64 | None = None,
 ) -> BacktestResult:
     """Trade C columns of target exposures.
 
@@ -161,7 +173,7 @@ def run_exposures(
         is no decision. Magnitudes up to 1000.
     band : float or (C,) float64
         No order while the exposure is within this fraction of equity of its target.
-    costs, execution, periods_per_year, threads, want_equity, want_trades, half_spread
+    costs, execution, periods_per_year, threads, want_equity, want_trades, half_spread, progress
         As in `run_policy`.
 
     Returns
@@ -201,6 +213,7 @@ def run_exposures(
         bands,
         **_terms(costs, execution, periods_per_year, threads, want_equity),
         want_trades=want_trades,
+        progress=progress,
         details=_details(panel, costs, execution, half_spread),
     )
     every = np.arange(configurations)

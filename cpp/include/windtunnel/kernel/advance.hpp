@@ -25,8 +25,9 @@ WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& til
 }
 
 // One instrument's part in the orders of a bar, with every rule.
+// Not inlined, as nothing that is asked for seldom: compilers take minutes over it otherwise.
 template <class Door>
-WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+[[gnu::noinline]] void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
                                        Lane& units, const Row& capital, std::size_t t,
                                        std::size_t decided, std::size_t n, Row& traded) {
     const Market& market = sweep.market;
@@ -43,15 +44,17 @@ WINDTUNNEL_INLINE void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& til
             if (has_decision) bar_stopped_side(tile.stops[n], Row(tile.signals[n]), target);
             if (quote.tradable) {
                 force_exits(tile.stops[n], tile.door.stops, units, market.view.open[at],
-                            sweep.terms.fill == Fill::next_open, t, target, reason);
+                            sweep.terms.fill == Fill::next_open, sweep.past + t, target, reason);
             }
         }
     }
     const Executed done =
         place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
-    if (sweep.results.trades != nullptr) record(tile, done, Row(units), price, reason, t, n);
+    if (sweep.results.trades != nullptr)
+        record(tile, done, Row(units), price, reason, sweep.past + t, n);
     if constexpr (std::is_same_v<Door, Policies>) {
-        if (sweep.door.has_stops()) note_entry(tile.stops[n], before, Row(units), price, t);
+        if (sweep.door.has_stops())
+            note_entry(tile.stops[n], before, Row(units), price, sweep.past + t);
     }
 }
 
@@ -102,7 +105,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
             if (watches && at_open) watch_all_stops(sweep, tile, a, units, t);
         }
         if constexpr (kDetailed) {
-            mark_to_close(a, units, mark, instruments, rates, t,
+            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
                           [&](const Row&, const Mask& broke) {
                               return close_everything(sweep, tile, units, t, broke);
                           });
@@ -110,7 +113,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
                 write_row(sweep.results.cash, sweep, tile, t, a.cash);
             }
         } else {
-            mark_to_close(a, units, mark, instruments, rates, t,
+            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
                           [&](const Row& gross, const Mask&) { return gross * rates.trading; });
         }
         if (sweep.results.equity != nullptr) {
@@ -122,10 +125,10 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
 
 template <class Door, bool kDetailed>
 void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
-    if (sweep.market.instruments == 1) {
+    if (!kDetailed && sweep.market.instruments == 1) {
         // The most common sweep: loops over instruments vanish, units stay near the registers.
         Lane units = tile.units[0];
-        advance_units<Door, kDetailed>(sweep, tile, first, last, 1, &units);
+        advance_units<Door, false>(sweep, tile, first, last, 1, &units);
         tile.units[0] = units;
     } else {
         advance_units<Door, kDetailed>(sweep, tile, first, last, sweep.market.instruments,

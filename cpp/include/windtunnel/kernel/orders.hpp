@@ -117,7 +117,7 @@ WINDTUNNEL_INLINE Row close_everything(const Sweep<Door>& sweep, Tile<Door>& til
         total += cost;
         if (sweep.results.trades != nullptr) {
             record(tile, Executed{broke & (held != 0.0), 0.0 - held, cost}, 0.0, mark,
-                   code(Reason::liquidation), t, n);
+                   code(Reason::liquidation), sweep.past + t, n);
         }
     }
     return total;

@@ -65,7 +65,7 @@ WINDTUNNEL_INLINE void note_entry(StopState& state, const Row& before, const Row
 // Inside a bar: exits at the levels that low and high reach, at the open where it lies beyond;
 // the stop comes before the target. What is left trails the extremes of the bar.
 template <class Door>
-WINDTUNNEL_INLINE void watch_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+[[gnu::noinline]] void watch_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
                                    Lane& holding, std::size_t t, std::size_t n) {
     const std::size_t at = t * sweep.market.instruments + n;
     const double open = sweep.market.view.open[at];
@@ -94,7 +94,7 @@ WINDTUNNEL_INLINE void watch_stops(const Sweep<Door>& sweep, Tile<Door>& tile, W
             if (sweep.results.trades != nullptr) {
                 const Mask by_stop = (stopped & ~levels.target_at_open) | levels.stop_at_open;
                 record(tile, done, Row(holding), price,
-                       select(by_stop, levels.why, code(Reason::profit)), t, n);
+                       select(by_stop, levels.why, code(Reason::profit)), sweep.past + t, n);
             }
             // Relative to the equity of the last mark, which is positive while there are units.
             a.turnover += select(exits, traded / a.equity, 0.0);

@@ -1,0 +1,156 @@
+"""Backtests of histories that do not fit into memory: chunk of bars by chunk of bars.
+
+The results are those of one call over the whole history, bit for bit: the state of every
+configuration stays in the core between chunks, and the last bar of a chunk is given again with
+the next one, since its decision fills there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from windtunnel.backtest.engine import run_exposures, run_policy
+from windtunnel.errors import BacktestError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from windtunnel.backtest.policy import Policies
+    from windtunnel.backtest.result import BacktestResult
+    from windtunnel.backtest.stops import Stops
+    from windtunnel.data.panel import Panel
+
+_PRICES = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
+
+
+class Chunk(NamedTuple):
+    """Consecutive bars: their panel, their scores or exposures, and their half-spreads if any."""
+
+    panel: Panel
+    decisions: npt.NDArray[Any]
+    half_spread: npt.NDArray[np.float64] | None = None
+
+
+def stream_policy(
+    chunks: Iterable[Chunk], policies: Policies, *, stops: Stops | None = None, **terms: Any
+) -> Iterator[BacktestResult]:
+    """Trade policies over chunks of scores.
+
+    Parameters
+    ----------
+    chunks : iterable of Chunk
+        In time order; every chunk holds at least one bar, and the same instruments and columns.
+    policies, stops
+        As in `run_policy`.
+    **terms
+        The other keywords of `run_policy`, the same for all chunks.
+
+    Yields
+    ------
+    BacktestResult
+        One a chunk: `equity`, `cash` and `trades` are those of the chunk, with bars counted from
+        the first chunk's first; everything else is the total so far.
+
+    Raises
+    ------
+    BacktestError
+        When a chunk is refused, or does not follow the one before.
+    """
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
+
+    progress = core.PolicyProgress()
+    for chunk, repeated in _overlapping(chunks):
+        result = run_policy(
+            chunk.panel,
+            chunk.decisions,
+            policies,
+            stops=stops,
+            half_spread=chunk.half_spread,
+            progress=progress,
+            **terms,
+        )
+        yield _without_repeated(result, repeated)
+
+
+def stream_exposures(chunks: Iterable[Chunk], **terms: Any) -> Iterator[BacktestResult]:
+    """Trade target exposures over chunks; as `stream_policy`, with the keywords of `run_exposures`.
+
+    Exposures of all chunks have one dtype, float32 or float64.
+    """
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
+
+    progress = None
+    for chunk, repeated in _overlapping(chunks):
+        if progress is None:
+            narrow = chunk.decisions.dtype == np.float32
+            progress = core.ExposureProgress32() if narrow else core.ExposureProgress64()
+        result = run_exposures(
+            chunk.panel,
+            chunk.decisions,
+            half_spread=chunk.half_spread,
+            progress=progress,
+            **terms,
+        )
+        yield _without_repeated(result, repeated)
+
+
+def _overlapping(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, int]]:
+    """Chunks that begin with the last bar of the one before, and how many bars that is."""
+    last: Chunk | None = None
+    for given in chunks:
+        chunk = Chunk(*given)
+        if last is None:
+            yield chunk, 0
+        else:
+            _check_follows(last, chunk)
+            yield _join(last, chunk), 1
+        # Copies: a view would keep the whole chunk in memory.
+        last = Chunk(
+            replace(
+                chunk.panel, **{name: getattr(chunk.panel, name)[-1:].copy() for name in _PRICES}
+            ),
+            chunk.decisions[-1:].copy(),
+            None if chunk.half_spread is None else chunk.half_spread[-1:].copy(),
+        )
+
+
+def _check_follows(last: Chunk, chunk: Chunk) -> None:
+    if chunk.panel.symbols != last.panel.symbols:
+        raise BacktestError("chunks: every chunk must hold the same instruments in the same order")
+    if chunk.panel.bars == 0 or chunk.panel.timestamps[0] <= last.panel.timestamps[-1]:
+        raise BacktestError(
+            f"chunks: bars must follow those of the chunk before, which ends at "
+            f"{last.panel.timestamps[-1]}"
+        )
+    same_columns = chunk.decisions.shape[1:] == last.decisions.shape[1:]
+    if not same_columns or chunk.decisions.dtype != last.decisions.dtype:
+        raise BacktestError(
+            f"chunks: decisions must keep their columns and dtype, {last.decisions.shape[1:]} "
+            f"{last.decisions.dtype}; got {chunk.decisions.shape[1:]} {chunk.decisions.dtype}"
+        )
+    if (chunk.half_spread is None) != (last.half_spread is None):
+        raise BacktestError("chunks: half_spread must be given with every chunk or with none")
+
+
+def _join(last: Chunk, chunk: Chunk) -> Chunk:
+    bars: dict[str, Any] = {
+        name: np.concatenate([getattr(last.panel, name), getattr(chunk.panel, name)])
+        for name in _PRICES
+    }
+    spread = None
+    if last.half_spread is not None and chunk.half_spread is not None:
+        spread = np.concatenate([last.half_spread, chunk.half_spread])
+    return Chunk(
+        replace(chunk.panel, **bars),
+        np.concatenate([last.decisions, chunk.decisions]),
+        spread,
+    )
+
+
+def _without_repeated(result: BacktestResult, repeated: int) -> BacktestResult:
+    cash = None if result.cash is None else result.cash[repeated:]
+    return replace(result, equity=result.equity[repeated:], cash=cash)

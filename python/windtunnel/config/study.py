@@ -6,9 +6,32 @@ Schema that these models define.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
+
+from windtunnel.config.search import Choice, Dimension, FloatRange, TaggedDimension
+from windtunnel.config.section import Section
+
+__all__ = [
+    "SEARCHABLE",
+    "AuditSection",
+    "Choice",
+    "CostsSection",
+    "DataSection",
+    "Dimension",
+    "ExecutionSection",
+    "FeaturesSection",
+    "FloatRange",
+    "LabelSection",
+    "ModelSection",
+    "PolicySection",
+    "Section",
+    "StudyFile",
+    "StudySection",
+    "TrainingSection",
+    "ValidationSection",
+]
 
 # What a search may vary without changing an array shape: one compiled program serves all.
 TRAINING_SEARCHABLE = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
@@ -16,16 +39,6 @@ POLICY_SEARCHABLE = ("enter", "exit", "leverage")
 SEARCHABLE = tuple(f"training.{name}" for name in TRAINING_SEARCHABLE) + tuple(
     f"policy.{name}" for name in POLICY_SEARCHABLE
 )
-
-
-class Section(BaseModel):
-    """Base of all tables: unknown fields are errors, values are frozen after reading.
-
-    Strict: `true` is no number and "3" is none either. Only lists, which TOML has in place
-    of tuples, are taken as tuples.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class StudySection(Section):
@@ -347,43 +360,6 @@ class AuditSection(Section):
     )
 
 
-class FloatRange(Section):
-    """A real-valued search dimension."""
-
-    low: float = Field(description="Smallest value, included.")
-    high: float = Field(description="Largest value, included.")
-    log: bool = Field(default=False, description="Search on a logarithmic scale.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
-        if self.log and self.low <= 0:
-            raise ValueError(f"log needs low above zero, got {self.low:g}")
-        return self
-
-
-class Choice(Section):
-    """A search dimension with named values."""
-
-    choices: tuple[float, ...] = Field(
-        strict=False, min_length=2, description="The values to choose from."
-    )
-
-
-def _dimension_kind(raw: Any) -> str:
-    """Tell a range from a choice, so that an error speaks of the one that was meant."""
-    given = raw if isinstance(raw, dict) else getattr(raw, "__dict__", {})
-    return "choice" if "choices" in given else "range"
-
-
-Dimension = FloatRange | Choice
-_TaggedDimension = Annotated[
-    Annotated[FloatRange, Tag("range")] | Annotated[Choice, Tag("choice")],
-    Discriminator(_dimension_kind),
-]
-
-
 class StudyFile(Section):
     """A whole study."""
 
@@ -398,7 +374,7 @@ class StudyFile(Section):
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
     audit: AuditSection = AuditSection()
-    search: dict[str, _TaggedDimension] = Field(
+    search: dict[str, TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
         "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",
     )

@@ -109,7 +109,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
     delayed[1:] = scores[:-1]
 
     def row(name: str, used: Float32Array, multiple: float, delay: int) -> StressRow:
-        metrics = _metrics(course, _run(pipeline, used, params, multiple))
+        metrics = curve_metrics(course, _run(pipeline, used, params, multiple))
         return StressRow(
             name,
             multiple,
@@ -167,17 +167,14 @@ def look(pipeline: Pipeline, model: FinalModel, params: Mapping[str, float]) -> 
     return HoldoutResult(
         champion,
         benchmark,
-        _metrics(course, champion) | {name: float(value[0]) for name, value in learning.items()},
-        _metrics(course, benchmark),
+        curve_metrics(course, champion)
+        | {name: float(value[0]) for name, value in learning.items()},
+        curve_metrics(course, benchmark),
     )
 
 
-def benchmark_metrics(course: Course, result: BacktestResult) -> dict[str, float]:
+def curve_metrics(course: Course, result: BacktestResult) -> dict[str, float]:
     """Financial metrics of a single equity curve."""
-    return _metrics(course, result)
-
-
-def _metrics(course: Course, result: BacktestResult) -> dict[str, float]:
     metrics = financial_metrics(
         result.equity,
         initial=course.execution.initial_cash,

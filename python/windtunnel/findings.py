@@ -154,7 +154,7 @@ def find(
     metrics = {
         name: row[name] for name in trials.columns if name not in {*NOT_METRICS, *study.search}
     }
-    benchmark = finals.benchmark_metrics(course, stress.benchmark)
+    benchmark = finals.curve_metrics(course, stress.benchmark)
     own_benchmark, _ = _own_metrics(course, stress.benchmark.equity, benchmark)
     benchmark |= {name: float(values[0]) for name, values in own_benchmark.items()}
     for problem in problems:

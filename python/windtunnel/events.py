@@ -1,15 +1,21 @@
 """What happened, as small frozen records, and the bus that carries them to observers.
 
 The study emits progress, the service emits predictions; neither knows who listens. An
-observer that fails is reported once through `logging` and never disturbs the emitter.
+observer that fails is reported once through `logging` and never disturbs the emitter. One
+that may be slow or hang belongs behind `windtunnel.monitoring.queued.QueuedObserver`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 log = logging.getLogger(__name__)
 
@@ -86,26 +92,174 @@ class PredictionRefused(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsScored(Event):
+    """Rows went through a model; what drift detectors and the judge of a canary look at.
+
+    The arrays are shared with the answer under way: an observer must not write to them.
+
+    Attributes
+    ----------
+    features : (R, F) float32
+        Raw features in the order of the bundle's manifest.
+    scores : (R,) float32
+        NaN where the model had no opinion.
+    timestamps : (R,) datetime64[us], optional
+        The bar of each row; None when features were sent without bars.
+    symbols : tuple of R str, optional
+        The instrument of each row.
+    """
+
+    model: str
+    version: int
+    features: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.datetime64] | None = None
+    symbols: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomesArrived(Event):
+    """What became of decisions: labels as the study defines them, posted or joined from bars.
+
+    Attributes
+    ----------
+    timestamps : (R,) datetime64[us]
+    symbols : tuple of R str
+    outcomes : (R,) float64
+        The label's value: 0 or 1 for a direction, the scaled return else.
+    """
+
+    model: str
+    timestamps: npt.NDArray[np.datetime64]
+    symbols: tuple[str, ...]
+    outcomes: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMoved(Event):
+    """An alias of the registry points elsewhere: a promotion, a canary, a rollback."""
+
+    model: str
+    alias: str
+    version: int | None
+    previous: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised(Event):
+    """An alert rule fired. `since` is ISO 8601 in UTC; `advice` says what to do about it."""
+
+    rule: str
+    severity: str
+    subject: str
+    what: str
+    since: str
+    value: float
+    threshold: float
+    advice: str
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertResolved(Event):
+    """What an alert complained of has ended."""
+
+    rule: str
+    severity: str
+    subject: str
+    what: str
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainDecided(Event):
+    """A re-study was asked for: it begins, or is refused by budget, frequency or a lock."""
+
+    model: str
+    begins: bool
+    why: str
+
+
 Observer: TypeAlias = Callable[[Event], None]
+E = TypeVar("E", bound=Event)
 
 
-@dataclass(slots=True)
 class EventBus:
-    """Carries events to observers, in the order in which they subscribed."""
+    """Carries events to observers, in the order in which they subscribed.
 
-    observers: list[Observer] = field(default_factory=list)
-    _complained: set[int] = field(default_factory=set)
+    Safe to use from several threads. Emitting costs a dictionary look-up and the calls.
 
-    def subscribe(self, observer: Observer) -> None:
-        """Add an observer; it sees every later event."""
-        self.observers.append(observer)
+    Parameters
+    ----------
+    observers : iterable of callables
+        Each sees every kind of event.
+    """
+
+    __slots__ = ("_failures", "_lock", "_routes", "_subscriptions")
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._subscriptions: tuple[tuple[Callable[[Any], None], tuple[type[Event], ...]], ...] = ()
+        self._routes: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
+        self._failures: dict[int, int] = {}
+        self._lock = threading.Lock()
+        for observer in observers:
+            self.subscribe(observer)
+
+    def subscribe(self, observer: Callable[[E], None], *kinds: type[E]) -> Callable[[], None]:
+        """Add an observer of the kinds named and their subclasses, of all when none is.
+
+        Returns
+        -------
+        callable
+            Takes the subscription back; calling it twice does no harm.
+        """
+        entry = (observer, kinds or (Event,))
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, entry)
+            self._routes = {}
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscriptions = tuple(
+                    each for each in self._subscriptions if each is not entry
+                )
+                self._routes = {}
+
+        return unsubscribe
 
     def emit(self, event: Event) -> None:
-        """Hand `event` to every observer; one that raises is logged once and kept."""
-        for observer in self.observers:
+        """Hand `event` to its observers; whatever one of them raises stays here.
+
+        A failing observer is logged once, counted, and called again with the next event.
+        `KeyboardInterrupt` passes: it is the user's, not the observer's.
+        """
+        observers = self._routes.get(type(event))
+        if observers is None:
+            observers = self._route(type(event))
+        for observer in observers:
             try:
                 observer(event)
-            except Exception:
-                if id(observer) not in self._complained:
-                    self._complained.add(id(observer))
-                    log.exception("observer %r failed on %r", observer, event)
+            except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer does
+                self._note_failure(observer, event)
+
+    def failures(self, observer: Callable[[Any], None]) -> int:
+        """How often `observer` has raised."""
+        return self._failures.get(id(observer), 0)
+
+    def _route(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
+        with self._lock:
+            found = tuple(
+                observer for observer, kinds in self._subscriptions if issubclass(kind, kinds)
+            )
+            self._routes[kind] = found
+        return found
+
+    def _note_failure(self, observer: Callable[[Any], None], event: Event) -> None:
+        with self._lock:
+            before = self._failures.get(id(observer), 0)
+            self._failures[id(observer)] = before + 1
+        if before == 0:
+            log.exception("observer %r failed on %s", observer, type(event).__name__)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -138,13 +138,34 @@ class OutcomesArrived(Event):
 
 @dataclass(frozen=True, slots=True)
 class AliasMoved(Event):
-    """An alias of the registry points elsewhere: a promotion, a canary, a rollback."""
+    """An alias of the registry points elsewhere: a promotion, a canary, a rollback.
+
+    Attributes
+    ----------
+    version, previous : int or None
+        What the alias stands for from now on, and what it stood for; None is nothing.
+    why, who : str
+        The reason in a sentence, and the person or rule behind it.
+    rolled_back : bool
+        Whether `previous` was withdrawn, rather than `version` promoted.
+    digest : str
+        SHA-256 of the manifest of `version`; empty when the alias was taken away.
+    run : str
+        The study run behind `version`.
+    figures : mapping
+        What the move was decided by; undefined figures are None.
+    """
 
     model: str
     alias: str
     version: int | None
     previous: int | None
     why: str
+    who: str = ""
+    rolled_back: bool = False
+    digest: str = ""
+    run: str = ""
+    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

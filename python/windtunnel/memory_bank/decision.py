@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
-from windtunnel.memory_bank.entry import moment
+from windtunnel.memory_bank.fields import moment, utc
 from windtunnel.memory_bank.markdown import inline, paragraphs
-from windtunnel.memory_bank.rendering import utc
 
 if TYPE_CHECKING:
     from windtunnel.memory_bank.front_matter import Scalar
@@ -39,7 +38,7 @@ class Decision:
     why: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "made", moment(self.made))
+        object.__setattr__(self, "made", moment("made", self.made))
         for name in ("text", "why"):
             if not getattr(self, name).strip():
                 raise MemoryBankError(

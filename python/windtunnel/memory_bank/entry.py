@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from windtunnel.errors import MemoryBankError
+from windtunnel.memory_bank.fields import moment, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from datetime import datetime
 
     from windtunnel.memory_bank.front_matter import Scalar
 
@@ -85,7 +84,8 @@ class ExperimentEntry:
     def __post_init__(self) -> None:
         for each in fields(self):
             given = getattr(self, each.name)
-            object.__setattr__(self, each.name, _tidy(each.name, given))
+            kept = moment(each.name, given) if each.name == "created" else tidy(each.name, given)
+            object.__setattr__(self, each.name, kept)
         if not RUN_ID.fullmatch(self.run_id):
             raise MemoryBankError(
                 f"run_id: {self.run_id!r} cannot be a file's name",
@@ -117,55 +117,3 @@ def is_link(target: str) -> bool:
     if WEB.match(target):
         return True
     return not target.startswith(("/", "\\")) and ":" not in target
-
-
-def moment(when: datetime) -> datetime:
-    """Bring a moment to UTC and whole seconds.
-
-    Raises
-    ------
-    MemoryBankError
-        It has no time zone.
-    """
-    if when.tzinfo is None:
-        raise MemoryBankError(
-            f"created: {when!r} has no time zone", "Add one, for example tzinfo=datetime.UTC"
-        )
-    return when.astimezone(UTC).replace(microsecond=0)
-
-
-def _tidy(name: str, given: Any) -> Any:
-    """Bring one field to the form in which it is kept."""
-    if name == "created" and isinstance(given, datetime):
-        return moment(given)
-    if isinstance(given, dict):
-        return _tidy_all(name, given)
-    if name != "created" and isinstance(given, str):
-        return _text(name, given)
-    raise MemoryBankError(f"{name}: got {type(given).__name__}", "See ExperimentEntry for its type")
-
-
-def _tidy_all(name: str, given: Mapping[Any, Any]) -> dict[str, Scalar]:
-    tidy: dict[str, Scalar] = {}
-    for key, item in given.items():
-        plain = item.item() if hasattr(item, "item") else item
-        place = f"{name}[{key!r}]"
-        if not isinstance(key, str) or not (isinstance(plain, str | int | float) or plain is None):
-            raise MemoryBankError(
-                f"{place}: must be text with a number, text or None, got {item!r}",
-                "Give plain figures by name",
-            )
-        if isinstance(plain, str):
-            plain = _text(place, plain)
-        elif isinstance(plain, float) and not math.isfinite(plain):
-            plain = None
-        tidy[_text(place, key)] = plain
-    return tidy
-
-
-def _text(place: str, text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise MemoryBankError(f"{place}: is not valid text: {text!r}", "Give valid UTF-8") from None
-    return text

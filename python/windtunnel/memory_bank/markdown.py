@@ -60,6 +60,11 @@ def link(text: str, target: str) -> str:
     return f"[{inline(text)}]({quote(target, safe='/:?#=&%~.-_+@,;!')})"
 
 
+def picture(text: str, target: str) -> str:
+    """Show a picture, with words for those who cannot see it."""
+    return f"!{link(text, target)}"
+
+
 def fenced(text: str, language: str) -> str:
     """Write text as a block of code, with a fence longer than any that it holds."""
     lines = [

@@ -6,8 +6,8 @@ who write the page and is never touched.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, TypeVar
 
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank.entry import ExperimentEntry
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from windtunnel.memory_bank.decision import Decision
-    from windtunnel.memory_bank.records import Stored
+    from windtunnel.memory_bank.occurrence import Occurrence
+    from windtunnel.memory_bank.records import Records, Stored
+
+Record = TypeVar("Record")
 
 # Columns of the table of experiments: head, table of the entry, name of the figure.
 COLUMNS = (
@@ -69,6 +72,13 @@ DECISION_LOG = """\
 Decisions in the order in which they were made, each with its reason.
 """
 
+OPERATIONS = """\
+# Operations
+
+What happened to models in service, newest first: promotions, rollbacks, alerts
+and re-studies.
+"""
+
 # Page, its text when it is new, and the generated part that it carries, if any.
 PAGES = {
     "project_brief.md": (PROJECT_BRIEF, None),
@@ -76,32 +86,25 @@ PAGES = {
     "system_patterns.md": (SYSTEM_PATTERNS, None),
     "tech_context.md": (TECH_CONTEXT, "versions"),
     "progress.md": (PROGRESS, "experiments"),
+    "operations.md": (OPERATIONS, "operations"),
     "decision_log.md": (DECISION_LOG, "decisions"),
 }
 
 
-def generated(
-    part: str,
-    experiments: Sequence[Stored[ExperimentEntry]],
-    decisions: Sequence[Stored[Decision]],
-) -> str:
-    """Generate one part from what is recorded.
+def generated(part: str, records: Records) -> str:
+    """Generate one part, named in `PAGES`, from what is recorded.
 
-    Parameters
-    ----------
-    part : str
-        A name from `PAGES`.
-    experiments, decisions : sequences of Stored
-        Oldest first; those that cannot be read are named in their place.
+    Records that cannot be read are named in their place.
     """
     if part == "experiments":
-        return _experiments(experiments)
+        return _experiments(records.experiments)
+    if part == "operations":
+        return _operations(records.occurrences)
     if part == "decisions":
-        return _decisions(decisions)
-    readable = [each.record for each in experiments if each.record is not None]
+        return _decisions(records.decisions)
     if part == "versions":
-        return _versions(readable)
-    return _active(experiments, decisions)
+        return _versions([each.record for each in records.experiments if each.record is not None])
+    return _active(records)
 
 
 def place(text: str, part: str, content: str) -> str:
@@ -152,6 +155,26 @@ def _experiments(experiments: Sequence[Stored[ExperimentEntry]]) -> str:
     return table(heads, rows)
 
 
+def _operations(occurrences: Sequence[Stored[Occurrence]]) -> str:
+    if not occurrences:
+        return "Nothing has been recorded yet."
+    heads = ["Time, UTC", "Kind", "What happened", "Model", "Version"]
+    rows = []
+    for stored in reversed(occurrences):
+        target = f"{stored.path.parent.name}/{stored.path.name}"
+        kept = stored.record
+        if kept is None:
+            problem = (
+                f"{link(stored.path.stem, target)} cannot be trusted: {inline(stored.problem)}"
+            )
+            rows.append([value(None), value(None), problem, value(None), value(None)])
+            continue
+        of = [value(kept.ids.get(name)) for name in ("model", "version")]
+        when = f"{kept.happened:%Y-%m-%d %H:%M}"
+        rows.append([when, kept.kind, link(kept.headline, target), *of])
+    return table(heads, rows)
+
+
 def _decisions(decisions: Sequence[Stored[Decision]]) -> str:
     if not decisions:
         return "No decision has been recorded yet."
@@ -178,12 +201,16 @@ def _versions(entries: Sequence[ExperimentEntry]) -> str:
     )
 
 
-def _active(
-    experiments: Sequence[Stored[ExperimentEntry]], decisions: Sequence[Stored[Decision]]
-) -> str:
-    counted = f"Recorded so far: {len(experiments)} experiments, {len(decisions)} decisions."
-    parts = [re.sub(r"\b1 (\w+)s\b", r"1 \1", counted)]
-    latest = next((each for each in reversed(experiments) if each.record is not None), None)
+def _active(records: Records) -> str:
+    counts = {
+        "experiment": len(records.experiments),
+        "decision": len(records.decisions),
+        # Named once a model is in service.
+        **Counter(each.path.parent.name[:-1] for each in records.occurrences),
+    }
+    counted = ", ".join(f"{many} {name}{'' if many == 1 else 's'}" for name, many in counts.items())
+    parts = [f"Recorded so far: {counted}."]
+    latest = _latest(records.experiments)
     if latest is None or latest.record is None:
         parts.append("No experiment has been recorded yet; `windtunnel run STUDY` records one.")
     else:
@@ -194,9 +221,19 @@ def _active(
             f"**{inline(entry.headline)}**",
             paragraphs(entry.verdict),
         ]
-    last = next((each for each in reversed(decisions) if each.record is not None), None)
+    happened = _latest(records.occurrences)
+    if happened is not None and happened.record is not None:
+        target = link(happened.record.headline, f"{happened.path.parent.name}/{happened.path.name}")
+        parts += [f"## Latest in service: {target}, {happened.record.happened:%Y-%m-%d}"]
+        parts += [paragraphs(happened.record.text)]
+    last = _latest(records.decisions)
     if last is not None and last.record is not None:
         target = link(last.record.text, f"decisions/{last.path.name}")
         parts += [f"## Latest decision: {target}, {last.record.made:%Y-%m-%d}"]
         parts += [paragraphs(last.record.why)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _latest(kept: Sequence[Stored[Record]]) -> Stored[Record] | None:
+    """The newest record that can be trusted."""
+    return next((each for each in reversed(kept) if each.record is not None), None)

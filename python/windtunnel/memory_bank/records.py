@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from windtunnel.errors import MemoryBankError
-from windtunnel.memory_bank import decision, rendering
+from windtunnel.memory_bank import decision, occurrence, rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from windtunnel.memory_bank.decision import Decision
     from windtunnel.memory_bank.entry import ExperimentEntry
+    from windtunnel.memory_bank.occurrence import Occurrence
 
 Record = TypeVar("Record")
 
@@ -25,6 +26,25 @@ class Stored(Generic[Record]):
     path: Path
     record: Record | None
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records of a bank, each kind oldest first."""
+
+    experiments: list[Stored[ExperimentEntry]]
+    decisions: list[Stored[Decision]]
+    occurrences: list[Stored[Occurrence]]
+
+    @classmethod
+    def of(cls, bank: Path) -> Records:
+        """Read a bank; what cannot be trusted is there too, with the reason."""
+        return cls(experiments(bank), decisions(bank), occurrences(bank))
+
+    def __iter__(self) -> Iterator[Stored[Any]]:
+        yield from self.experiments
+        yield from self.decisions
+        yield from self.occurrences
 
 
 def experiments(bank: Path) -> list[Stored[ExperimentEntry]]:
@@ -48,6 +68,20 @@ def decisions(bank: Path) -> list[Stored[Decision]]:
         _checked(path, decision.parse, decision.body)
         for path in sorted((bank / "decisions").glob("[!.]*.md"))
     ]
+
+
+def occurrences(bank: Path) -> list[Stored[Occurrence]]:
+    """Read all promotions, rollbacks, alerts and re-studies, oldest first."""
+    found = []
+    for kind, folder in occurrence.FOLDERS.items():
+        for path in (bank / folder).glob("[!.]*.md"):
+            stored = _checked(path, occurrence.parse, occurrence.body)
+            if stored.record is not None and stored.record.kind != kind:
+                wrong = f"is the page of a {stored.record.kind}, in the folder {folder}"
+                stored = Stored(path, None, wrong)
+            found.append(stored)
+    # Names begin with the moment.
+    return sorted(found, key=lambda stored: (stored.path.name, stored.path.parent.name))
 
 
 def experiment_name(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
 from windtunnel.memory_bank.entry import ExperimentEntry
+from windtunnel.memory_bank.fields import utc
 from windtunnel.memory_bank.markdown import fenced, inline, link, paragraphs, table, value
 
 if TYPE_CHECKING:
@@ -77,11 +78,6 @@ def body(entry: ExperimentEntry) -> str:
     if entry.links:
         parts += ["## See also", "\n".join(_link(*item) for item in entry.links.items())]
     return "\n\n".join(parts) + "\n"
-
-
-def utc(when: datetime) -> str:
-    """Write a moment in UTC as text."""
-    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _figures(head: str, figures: Mapping[str, Scalar], empty: str, second: str = "value") -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from windtunnel import artifacts
 from windtunnel.errors import MemoryBankError
-from windtunnel.memory_bank import records
 from windtunnel.memory_bank.entry import WEB
 from windtunnel.memory_bank.markdown import link_targets
 from windtunnel.memory_bank.pages import PAGES, generated, place
+from windtunnel.memory_bank.records import Records, read_text
 from windtunnel.memory_bank.run_check import problems_with
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from windtunnel.memory_bank.decision import Decision
     from windtunnel.memory_bank.entry import ExperimentEntry
     from windtunnel.memory_bank.records import Stored
 
@@ -23,25 +23,21 @@ def problems_in(bank: Path, runs: Path) -> list[str]:
     """Find what is wrong with a bank; see `MemoryBank.verify`."""
     if not bank.is_dir():
         return [f"{bank}: is not a folder; `windtunnel memory init` makes one"]
-    experiments, decisions = records.experiments(bank), records.decisions(bank)
-    kept: list[Stored[ExperimentEntry] | Stored[Decision]] = [*experiments, *decisions]
+    kept = Records.of(bank)
     problems = [
         f"{stored.path.relative_to(bank).as_posix()}: {stored.problem}"
         for stored in kept
         if stored.record is None
     ]
-    problems += _wrong_indexes(bank, experiments, decisions)
+    problems += _wrong_indexes(bank, kept)
     for page in sorted(bank.rglob("[!.]*.md")):
         problems += _broken_links(bank, page)
-    problems += _other_than_the_runs(bank, runs, experiments)
+    problems += _other_pictures(bank, kept)
+    problems += _other_than_the_runs(bank, runs, kept.experiments)
     return problems
 
 
-def _wrong_indexes(
-    bank: Path,
-    experiments: list[Stored[ExperimentEntry]],
-    decisions: list[Stored[Decision]],
-) -> list[str]:
+def _wrong_indexes(bank: Path, kept: Records) -> list[str]:
     problems = []
     for name, (_, part) in PAGES.items():
         page = bank / name
@@ -51,8 +47,8 @@ def _wrong_indexes(
         if part is None:
             continue
         try:
-            text = records.read_text(page).replace("\r\n", "\n")
-            right = place(text, part, generated(part, experiments, decisions))
+            text = read_text(page).replace("\r\n", "\n")
+            right = place(text, part, generated(part, kept))
         except MemoryBankError as error:
             problems.append(f"{name}: {error.problem}")
             continue
@@ -73,6 +69,19 @@ def _broken_links(bank: Path, page: Path) -> list[str]:
         path = target.partition("#")[0].partition("?")[0]
         if path and not WEB.match(target) and not (page.parent / path).exists():
             problems.append(f"{name}: link to {target} leads nowhere")
+    return problems
+
+
+def _other_pictures(bank: Path, kept: Records) -> list[str]:
+    """Find pictures that are not what they were when they were recorded."""
+    problems = []
+    for stored in kept:
+        for target, said in getattr(stored.record, "pictures", {}).items():
+            file = stored.path.parent / target
+            # One that is missing is a broken link already.
+            if file.is_file() and artifacts.digest(file) != said:
+                name = stored.path.relative_to(bank).as_posix()
+                problems.append(f"{name}: picture {target} has another digest")
     return problems
 
 

@@ -47,8 +47,10 @@ def example():
 @pytest.fixture(scope="module")
 def app(example, tmp_path_factory):
     directory = tmp_path_factory.mktemp("bench")
-    bundle = _example_module().export_example(example, directory / "bundle")
-    Registry(directory / "registry").register(bundle, note="bench", alias="champion")
+    maker = _example_module()
+    maker.publish(
+        Registry(directory / "registry"), maker.export_example(example, directory / "bundle")
+    )
     app = create_app(directory / "registry")
     app.state.service.load()
 

@@ -20,19 +20,47 @@ from typing import Any
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` to `path` by temporary file, fsync, rename and directory fsync."""
     path = Path(path)
+    with _written_beside(path, content) as temporary:
+        temporary.replace(path)
+    sync(path.parent)
+
+
+def create_bytes(path: str | Path, content: bytes) -> bool:
+    """Write `content` to `path` unless there is a file already; of several callers one succeeds.
+
+    The file appears whole, by a hard link, which fails where the name is taken: also between
+    machines that share a file system. Needs no lock, so that none can be left behind.
+
+    Returns
+    -------
+    bool
+        False when `path` existed; nothing was changed then.
+    """
+    path = Path(path)
+    with _written_beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    sync(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file in the directory of `path` that holds `content`, on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp gives 0600; artifacts are shared
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
+        temporary.chmod(0o644)  # mkstemp gives 0600; artifacts are shared
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -77,12 +105,12 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         yield temporary
         for entry in [*temporary.rglob("*"), temporary]:
-            _sync(entry)
+            sync(entry)
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def digest(path: str | Path) -> str:
@@ -100,7 +128,7 @@ def digests(directory: str | Path, *, leave_out: frozenset[str] = frozenset()) -
     return {name: digest(directory / name) for name in names if name not in leave_out}
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Bring a file's content or a directory's names to the disk; a rename alone does not."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -36,7 +36,14 @@ def conclude(
     if not bundle.exists():
         delivery.export(found, bundle)
     bus.emit(events.StageStarted("register"))
-    version = delivery.register(run, bundle)
+    version, state = delivery.register(run, bundle)
+    if state.champion != version:
+        bus.emit(
+            events.Warned(
+                f"version {version} is registered; version {state.champion} stays champion until "
+                f"`windtunnel promote {state.name} {version}`, or a canary, replaces it"
+            )
+        )
     bus.emit(events.StageStarted("remember"))
     figures = records.figures_of(found, version)
     bank = MemoryBank(run.path.parent.parent / "memory_bank")

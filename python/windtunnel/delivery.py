@@ -10,8 +10,8 @@ import polars as pl
 
 from windtunnel.config import study_digest
 from windtunnel.deployment.exporter import export_bundle
-from windtunnel.deployment.manifest import Label, Policy
-from windtunnel.deployment.registry import Registry
+from windtunnel.deployment.manifest import Evidence, Label, Policy, read_verified
+from windtunnel.deployment.registry import Registry, State
 from windtunnel.deployment.replay_window import replay_frame
 from windtunnel.findings import Findings
 from windtunnel.models.factory import create
@@ -81,6 +81,11 @@ def export(found: Findings, path: Path) -> None:
         },
         metrics=found.holdout.metrics if found.holdout else {},
         verdict=found.verdict.headline,
+        evidence=Evidence(
+            level=found.verdict.level,
+            holdout_read=found.holdout is not None,
+            earlier_looks=len(found.earlier_looks),
+        ),
         model={"family": study.model.family, "hidden": list(study.model.hidden)},
         reference=_sample(used, study.study.seed),
         replay=replay_frame(
@@ -93,10 +98,28 @@ def export(found: Findings, path: Path) -> None:
     )
 
 
-def register(run: Run, bundle: Path) -> int:
-    """Register the bundle as champion; a bundle that is there already keeps its number."""
+def register(run: Run, bundle: Path) -> tuple[int, State]:
+    """Register the bundle; one that is there already keeps its number.
+
+    The first version of a model becomes champion whatever its verdict, on record as forced:
+    there is nothing that it could displace. Later ones wait for a canary or a promotion.
+
+    Returns
+    -------
+    int
+        The version.
+    State
+        What serves now.
+    """
     registry = Registry(run.path.parent.parent / "registry")
-    return registry.register(bundle, note=f"study {run.id}", alias="champion")
+    note = f"study {run.id}"
+    version = registry.register(bundle, note=note)
+    name = read_verified(bundle)[0].name
+    state = registry.state(name)
+    if state.champion is None and not state.lineage:
+        why = f"{note}: the first version, nothing served before"
+        state = registry.promote(name, version, why=why, force=True, generation=state.generation)
+    return version, state
 
 
 def _sample(rows: npt.NDArray[np.float32], seed: int, most: int = 4096) -> npt.NDArray[np.float32]:

@@ -113,6 +113,10 @@ class RegistryError(WindtunnelError):
     exit_code = 7
 
 
+class PromotionRefusedError(RegistryError):
+    """A version did not pass the gate in front of production."""
+
+
 class MemoryBankError(WindtunnelError):
     """The memory bank does not agree with the records it was written from."""
 

@@ -20,7 +20,8 @@ from windtunnel.data.align import to_panel
 from windtunnel.data.panel import Panel
 from windtunnel.data.samples import sample_path
 from windtunnel.deployment.exporter import export_bundle
-from windtunnel.deployment.manifest import Label, Policy
+from windtunnel.deployment.manifest import Evidence, Label, Policy
+from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay_window import replay_frame
 from windtunnel.features.compute import compute
 
@@ -122,7 +123,8 @@ def export_example(example: Example, path: Path, **changes: Any) -> Path:
         "periods_per_year": 252.0,
         "periods": {"holdout": (str(panel.timestamps[first]), str(panel.timestamps[last - 1]))},
         "metrics": {"sharpe": 0.25, "calmar": float("nan")},
-        "verdict": "no edge: the weights are random",
+        "verdict": "a candidate for the sake of the tests: the weights are random",
+        "evidence": Evidence(level="candidate", holdout_read=True, earlier_looks=0),
         "model": {"family": "mlp", "hidden": [16]},
         "reference": rows[~np.isnan(rows).any(axis=1)],
         "replay": replay_frame(
@@ -134,3 +136,10 @@ def export_example(example: Example, path: Path, **changes: Any) -> Path:
         ),
     }
     return export_bundle(path, **{**arguments, **changes})
+
+
+def publish(registry: Registry, bundle: Path) -> int:
+    """Register a bundle and make it champion."""
+    number = registry.register(bundle, note="for tests")
+    registry.promote("example", number, why="for tests")
+    return number

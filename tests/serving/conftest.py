@@ -43,7 +43,7 @@ def example(maker):
 def registry_path(maker, example, tmp_path_factory):
     directory = tmp_path_factory.mktemp("serving")
     bundle = maker.export_example(example, directory / "bundle")
-    Registry(directory / "registry").register(bundle, note="for tests", alias="champion")
+    maker.publish(Registry(directory / "registry"), bundle)
     return directory / "registry"
 
 

@@ -88,8 +88,8 @@ def test_not_ready_until_loaded_and_never_with_a_damaged_bundle(
 ):
     bundle = maker.export_example(example, tmp_path / "bundle")
     registry = Registry(tmp_path / "registry", certify=lambda _: (True, ""))
-    registry.register(bundle, note="", alias="champion")
-    params = registry.resolve("example").path / "params.safetensors"
+    maker.publish(registry, bundle)
+    params = registry.local(registry.resolve("example")) / "params.safetensors"
     params.chmod(0o644)
     params.write_bytes(b"x" + params.read_bytes()[1:])
     with start_server(tmp_path / "registry", ready=False) as (server, client):

@@ -125,7 +125,7 @@ def models(console: Console, registry: Registry, *, as_json: bool) -> None:
     """Registered models."""
     rows = []
     for name in registry.names():
-        aliases = registry.aliases(name).versions
+        aliases = registry.state(name).aliases
         rows += [
             {
                 "model": name,

@@ -34,6 +34,7 @@ from windtunnel.deployment.manifest import (
     REFERENCE,
     REPLAY,
     SEAL,
+    Evidence,
     Label,
     Manifest,
     Policy,
@@ -67,6 +68,7 @@ def export_bundle(
     periods: Mapping[str, tuple[str, str]],
     metrics: Mapping[str, float],
     verdict: str,
+    evidence: Evidence | None,
     model: Mapping[str, Any],
     reference: Float32Array,
     replay: pl.DataFrame,
@@ -135,6 +137,7 @@ def export_bundle(
             key: float(value) if math.isfinite(value) else None for key, value in metrics.items()
         },
         verdict=verdict,
+        evidence=evidence,
         model=dict(model),
         platforms=platforms,
         versions=_versions(),

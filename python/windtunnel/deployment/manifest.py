@@ -1,6 +1,6 @@
 """What a bundle says about itself, and the digests that every other file is held to.
 
-A bundle is a directory of exactly the files named in `CONTENTS`, `MANIFEST` and `SEAL`.
+A bundle is a directory of exactly the files named in `FILES`.
 The manifest holds the SHA-256 of the contents; the seal, in the format of `sha256sum`,
 that of the manifest. Digests find damage and accident; they are no signature.
 """
@@ -8,6 +8,7 @@ that of the manifest. Digests find damage and accident; they are no signature.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ PARAMETERS = "params.safetensors"
 REFERENCE = "reference.parquet"
 REPLAY = "replay.parquet"
 CONTENTS = (PROGRAM, PARAMETERS, REFERENCE, REPLAY)
+FILES = (*CONTENTS, MANIFEST, SEAL)
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 _COPY_AGAIN = "Copy the bundle again from its source, or export it again"
@@ -49,6 +51,18 @@ class Policy(_Part):
     leverage: float = Field(gt=0)
     long_only: bool
     band: float = Field(ge=0)
+
+
+class Evidence(_Part):
+    """What the study allows one to believe, for the gate in front of production.
+
+    `level` is that of the study's verdict. `holdout_read` is whether this study read the
+    sealed holdout, `earlier_looks` how often its bars had been read before.
+    """
+
+    level: Literal["no_edge", "weak", "candidate"]
+    holdout_read: bool
+    earlier_looks: int = Field(ge=0)
 
 
 class Manifest(_Part):
@@ -78,6 +92,7 @@ class Manifest(_Part):
     periods: dict[str, tuple[str, str]]
     metrics: dict[str, float | None]
     verdict: str
+    evidence: Evidence | None = None
     model: dict[str, Any]
     platforms: tuple[str, ...]
     versions: dict[str, str]
@@ -109,28 +124,44 @@ def read_verified(path: str | Path) -> tuple[Manifest, dict[str, bytes]]:
         raise BundleError(
             f"bundle {str(path)!r} is not a directory", "Give the directory of a bundle"
         )
-    expected = {*CONTENTS, MANIFEST, SEAL}
     found = {entry.name for entry in path.iterdir()}
-    for name in sorted(expected - found):
+    for name in sorted(set(FILES) - found):
         raise BundleError(f"bundle {str(path)!r}: {name} is missing", _COPY_AGAIN)
-    for name in sorted(found - expected):
+    for name in sorted(found - set(FILES)):
         raise BundleError(
             f"bundle {str(path)!r}: {name} is not part of a bundle", "Remove it; nothing reads it"
         )
-    raw = _read(path, MANIFEST)
-    if _read(path, SEAL) != seal(raw):
+    return verify(str(path), {name: _read(path, name) for name in FILES})
+
+
+def verify(label: str, files: Mapping[str, bytes]) -> tuple[Manifest, dict[str, bytes]]:
+    """Hold the files of a bundle to one another, before any of them is parsed.
+
+    Parameters
+    ----------
+    label : str
+        What the bundle is called in errors.
+    files : mapping of bytes
+        By name in `FILES`.
+
+    Raises
+    ------
+    BundleError
+        A file differs from its digest, or the manifest is of another schema.
+    """
+    raw = files[MANIFEST]
+    if files[SEAL] != seal(raw):
         raise BundleError(
-            f"bundle {str(path)!r}: {MANIFEST} differs from its digest in {SEAL}", _COPY_AGAIN
+            f"bundle {label!r}: {MANIFEST} differs from its digest in {SEAL}", _COPY_AGAIN
         )
-    manifest = _parse(path, raw)
-    contents = {}
-    for name in CONTENTS:
-        contents[name] = _read(path, name)
-        found_digest = hashlib.sha256(contents[name]).hexdigest()
-        if found_digest != manifest.files[name]:
+    manifest = _parse(label, raw)
+    contents = {name: files[name] for name in CONTENTS}
+    for name, content in contents.items():
+        found = hashlib.sha256(content).hexdigest()
+        if found != manifest.files[name]:
             raise BundleError(
-                f"bundle {str(path)!r}: {name} ({len(contents[name])} bytes) has SHA-256 "
-                f"{found_digest[:12]}..., the manifest says {manifest.files[name][:12]}...",
+                f"bundle {label!r}: {name} ({len(content)} bytes) has SHA-256 "
+                f"{found[:12]}..., the manifest says {manifest.files[name][:12]}...",
                 _COPY_AGAIN,
             )
     return manifest, contents
@@ -150,7 +181,7 @@ def _read(path: Path, name: str) -> bytes:
         ) from None
 
 
-def _parse(path: Path, raw: bytes) -> Manifest:
+def _parse(label: str, raw: bytes) -> Manifest:
     """The manifest, once its digest holds: what is wrong now is another version's doing."""
     try:
         manifest = Manifest.model_validate_json(raw)
@@ -158,18 +189,18 @@ def _parse(path: Path, raw: bytes) -> Manifest:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or MANIFEST
         raise BundleError(
-            f"bundle {str(path)!r}: {MANIFEST}: {place}: {first['msg']}",
+            f"bundle {label!r}: {MANIFEST}: {place}: {first['msg']}",
             "Export it again with this version of Windtunnel",
         ) from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise BundleError(
-            f"bundle {str(path)!r}: schema version is {manifest.schema_version}, this version "
+            f"bundle {label!r}: schema version is {manifest.schema_version}, this version "
             f"of Windtunnel reads {SCHEMA_VERSION}",
             "Install the version that wrote it, or export it again",
         )
     if set(manifest.files) != set(CONTENTS):
         raise BundleError(
-            f"bundle {str(path)!r}: {MANIFEST} lists {sorted(manifest.files)}, must list "
+            f"bundle {label!r}: {MANIFEST} lists {sorted(manifest.files)}, must list "
             f"{sorted(CONTENTS)}",
             "Export it again with this version of Windtunnel",
         )

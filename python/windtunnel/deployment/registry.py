@@ -1,15 +1,13 @@
-"""Versions of models in a directory, and the aliases that say which of them serve.
+"""Versions of models, and which of them serve.
 
-Layout, below the registry's path::
+Layout, below the registry's location::
 
-    NAME/versions/000001/bundle/             an immutable copy
-    NAME/versions/000001/registration.json
-    NAME/aliases.json                        replaced whole
-    NAME/log.jsonl                           append-only: who, when, what, why
-    NAME/.lock                               held by whoever writes
+    NAME/log/00000001.json     one record a change: who, when, what, why, and the state after it
+    NAME/bundles/SHA256/...    bundles under the digest of their manifest
 
-Readers take no lock and see the old state or the new. What a killed writer leaves behind
-is swept, and the log completed, by the next one.
+A version exists once a record registers it, which is written after the last of its files. So
+a reader sees the old state or the new one, whole, without a lock, from any machine; see
+`windtunnel.deployment.chain` for the protocol of writers.
 """
 
 from __future__ import annotations
@@ -17,22 +15,46 @@ from __future__ import annotations
 import getpass
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from windtunnel.deployment.manifest import NAME_PATTERN, manifest_digest, read_verified
-from windtunnel.deployment.shelf import Aliases, Shelf, Version
-from windtunnel.errors import BundleError, RegistryError
+from windtunnel.deployment import moves
+from windtunnel.deployment.chain import Chain, Change
+from windtunnel.deployment.copies import Copies
+from windtunnel.deployment.gate import examine, failed, require
+from windtunnel.deployment.manifest import NAME_PATTERN, Manifest, manifest_digest, read_verified
+from windtunnel.deployment.state import ALIASES, Canary, Mode, State
+from windtunnel.deployment.store import open_store
+from windtunnel.errors import RegistryError
 
 if TYPE_CHECKING:
     from windtunnel.deployment.bundle import Bundle
 
-__all__ = ["ALIASES", "Aliases", "Registry", "Version", "as_record", "replay_certificate"]
-
-ALIASES = ("champion", "canary")
+__all__ = [
+    "ALIASES",
+    "Canary",
+    "Registry",
+    "State",
+    "Version",
+    "as_record",
+    "replay_certificate",
+]
 
 Certify: TypeAlias = Callable[[Path], tuple[bool, str]]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version. `digest` is the SHA-256 of its bundle's manifest."""
+
+    name: str
+    version: int
+    digest: str
+    registered: str
+    who: str
+    note: str
+    certificate: str
 
 
 def replay_certificate(path: Path) -> tuple[bool, str]:
@@ -45,26 +67,49 @@ def replay_certificate(path: Path) -> tuple[bool, str]:
 
 
 class Registry:
-    """A registry in a local or shared directory; made on first registration.
+    """A registry in a directory, local or shared, or in object storage.
 
     Parameters
     ----------
-    path : path
-        The registry's directory.
+    location : path or URL
+        A directory, or for example ``s3://bucket/registry``; made on first registration.
     certify : callable, optional
-        What a bundle must pass to be registered; the replay by default.
+        What a bundle must pass to be registered and promoted; the replay by default.
+
+    Notes
+    -----
+    Every change takes `who`, the operating system's user by default, and `why`, both kept in
+    the log; and `generation`, to refuse the change unless the state is still of that
+    generation (compare and swap).
     """
 
-    def __init__(self, path: str | Path, *, certify: Certify = replay_certificate) -> None:
-        self.path = Path(path)
+    def __init__(self, location: str | Path, *, certify: Certify = replay_certificate) -> None:
+        self._store = open_store(location)
+        self._copies = Copies(self._store)
         self._certify = certify
+
+    @property
+    def location(self) -> str:
+        """Where the registry is, for people."""
+        return self._store.location
+
+    # -- Reading: no lock, no write ---------------------------------------------------------
 
     def names(self) -> tuple[str, ...]:
         """Models that have at least one version, sorted."""
-        if not self.path.is_dir():
-            return ()
-        found = (entry for entry in self.path.iterdir() if re.fullmatch(NAME_PATTERN, entry.name))
-        return tuple(sorted(entry.name for entry in found if Shelf(entry).numbers()))
+        found = (name for name in self._store.children("") if re.fullmatch(NAME_PATTERN, name))
+        return tuple(name for name in found if self.state(name).registered)
+
+    def state(self, name: str, known: State | None = None) -> State:
+        """The state of `name` now: aliases, canary, retired versions, all of one moment.
+
+        Parameters
+        ----------
+        known : State, optional
+            The state that the caller saw last. Polling with it costs one look at the store,
+            and the same object comes back while nothing has changed.
+        """
+        return self._chain(name).head(known)
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """All versions of `name`, oldest first.
@@ -74,16 +119,8 @@ class Registry:
         RegistryError
             There is no such model.
         """
-        shelf = self._known(name)
-        return tuple(map(shelf.version, shelf.numbers()))
-
-    def aliases(self, name: str) -> Aliases:
-        """Where the aliases of `name` point now."""
-        return self._shelf(name).aliases()
-
-    def history(self, name: str) -> tuple[dict[str, Any], ...]:
-        """Every registration and every move of an alias, oldest first: who, when, what, why."""
-        return tuple(self._shelf(name).history())
+        state = self._known(name)
+        return tuple(self._version(state, number) for number in state.numbers)
 
     def resolve(self, name: str, which: str | int = "champion") -> Version:
         """The version that an alias, or a number (also written out), stands for.
@@ -93,24 +130,12 @@ class Registry:
         RegistryError
             There is no such model, version or alias.
         """
-        shelf = self._known(name)
-        numbers = shelf.numbers()
-        if isinstance(which, int) or which.isdecimal():
-            number = int(which)
-        else:
-            found = shelf.aliases().versions.get(which)
-            if found is None:
-                raise RegistryError(
-                    f"registry {str(self.path)!r}: model {name!r} has no alias {which!r}",
-                    f"Point it at one of the versions {numbers} first",
-                )
-            number = found
-        if number not in numbers:
-            raise RegistryError(
-                f"registry {str(self.path)!r}: model {name!r} has no version {number}",
-                f"Its versions are {numbers}",
-            )
-        return shelf.version(number)
+        state = self._known(name)
+        return self._version(state, self._number(state, which))
+
+    def history(self, name: str) -> tuple[dict[str, Any], ...]:
+        """Every change, oldest first, with the state after it; the chain of digests checked."""
+        return tuple(self._chain(name).records())
 
     def find(self, bundle: str | Path) -> Version | None:
         """The version under which this very bundle is registered, if it is.
@@ -121,7 +146,11 @@ class Registry:
             The bundle is incomplete or altered.
         """
         manifest, _ = read_verified(bundle)
-        return self._shelf(manifest.name).find(manifest_digest(bundle))
+        return self._find(self.state(manifest.name), manifest_digest(bundle))
+
+    def manifest(self, version: Version) -> Manifest:
+        """A version's manifest, every digest of its bundle checked."""
+        return self._copies.read(version.name, version.digest)[0]
 
     def load(self, version: Version) -> Bundle:
         """Load a version's bundle, held to the digest under which it was registered.
@@ -129,36 +158,24 @@ class Registry:
         Raises
         ------
         BundleError
-            The copy in the registry is incomplete or altered.
+            What the registry holds is incomplete or altered.
         """
-        from windtunnel.deployment.bundle import load_bundle  # noqa: PLC0415 - jax, 0.5 s
+        from windtunnel.deployment.bundle import Bundle  # noqa: PLC0415 - jax, 0.5 s
 
-        if manifest_digest(version.path) != version.digest:
-            raise BundleError(
-                f"version {version.version} of {version.name!r} is not the bundle that was "
-                f"registered: its manifest's SHA-256 should be {version.digest[:12]}...",
-                "Restore the registry from a copy, or point the alias at another version",
-            )
-        return load_bundle(version.path)
+        manifest, contents = self._copies.read(version.name, version.digest)
+        return Bundle(self.local(version), manifest, contents)
 
-    def register(
-        self, bundle: str | Path, *, note: str, alias: str | None = None, who: str | None = None
-    ) -> int:
+    def local(self, version: Version) -> Path:
+        """A directory with the version's bundle; from object storage it is fetched once."""
+        return self._copies.local(version.name, version.digest)
+
+    # -- Changing ---------------------------------------------------------------------------
+
+    def register(self, bundle: str | Path, *, note: str, who: str | None = None) -> int:
         """Keep an immutable copy of a bundle as the next version of its model.
 
         A bundle that is registered already keeps its number, so that a registration that
         was cut off can be asked for again.
-
-        Parameters
-        ----------
-        bundle : path
-            Directory of the bundle; its manifest names the model.
-        note : str
-            Why it is registered, for the log.
-        alias : str, optional
-            Alias to point at the version in the same breath.
-        who : str, optional
-            For the log; the operating system's user by default.
 
         Returns
         -------
@@ -170,10 +187,8 @@ class Registry:
         BundleError
             The bundle is incomplete or altered.
         RegistryError
-            Its replay certificate fails, or the alias is unknown.
+            Its replay certificate fails.
         """
-        if alias is not None:
-            _check_alias(alias)
         source = Path(bundle)
         manifest, _ = read_verified(source)
         digest = manifest_digest(source)
@@ -183,89 +198,289 @@ class Registry:
                 f"bundle {str(source)!r} does not replay: {sentence}",
                 "Export it again with the versions that serve it; it was not registered",
             )
-        shelf, who = self._shelf(manifest.name), who or _user()
-        with shelf.writing():
-            known = shelf.find(digest)
-            number = (
-                shelf.copy(source, digest, who=who, why=note, certificate=sentence)
-                if known is None
-                else known.version
-            )
-            if alias is not None and shelf.aliases().versions.get(alias) != number:
-                shelf.move(alias, number, who=who, why=note)
-        return number
+        seen = self.state(manifest.name)
+        known = self._find(seen, digest)
+        if known is not None:
+            return known.version
+        self._copies.add(source, manifest.name, digest)
 
-    def set_alias(
+        def add(state: State) -> Change | None:
+            if self._find(state, digest, beyond=len(seen.registered)) is not None:
+                return None  # another writer was faster
+            details = {
+                "version": len(state.registered) + 1,
+                "digest": digest,
+                "certificate": sentence,
+            }
+            return Change("registered", moves.registered(state), who or _user(), note, details)
+
+        state = self._change(manifest.name, add)
+        found = self._find(state, digest, beyond=len(seen.registered))
+        assert found is not None  # noqa: S101 - the loop ends once it is there
+        return found.version
+
+    def promote(
         self,
         name: str,
-        alias: str,
-        version: int,
+        which: str | int = "canary",
         *,
-        who: str,
         why: str,
+        who: str | None = None,
+        force: bool = False,
         generation: int | None = None,
-    ) -> int:
-        """Point an alias at a version, atomically and on record.
+        evidence: dict[str, Any] | None = None,
+    ) -> State:
+        """Let a version serve, if the gate lets it through.
 
         Parameters
         ----------
-        generation : int, optional
-            Refuse unless the aliases are still of this generation (compare and swap).
-
-        Returns
-        -------
-        int
-            The new generation.
+        which : str or int
+            A number, or an alias.
+        force : bool
+            Pass the gate although the verdict or the holdout speaks against it; the rules
+            that were overridden are recorded. A failed replay cannot be forced.
+        evidence : dict, optional
+            What the decision rests on, as JSON values, for the log.
 
         Raises
         ------
+        PromotionRefusedError
+            The gate refuses.
         RegistryError
-            There is no such model, version or alias, or the generation has moved on.
+            There is no such version, it is retired, or the generation has moved on.
         """
-        _check_alias(alias)
-        shelf = self._known(name)
-        with shelf.writing():
-            self.resolve(name, version)
-            now = shelf.aliases().generation
-            if generation is not None and generation != now:
-                raise RegistryError(
-                    f"aliases of {name!r} are of generation {now}, expected {generation}",
-                    "Someone else moved an alias: look again, then decide",
-                )
-            return shelf.move(alias, version, who=who, why=why)
+        reason = why.strip()
+        if force and not reason:
+            raise RegistryError(
+                f"promotion of {name!r} is forced without a reason", "Say why; it is recorded"
+            )
+        version = self.resolve(name, which)
+        ok, sentence = self._certify(self.local(version))
+        findings = examine(self.manifest(version), replays=ok, certificate=sentence)
+        require(name, version.version, findings, force=force)
 
-    def _shelf(self, name: str) -> Shelf:
-        """A model's directory; a name cannot lead out of the registry."""
+        def move(state: State) -> Change:
+            details = {
+                "version": version.version,
+                "from": state.champion,
+                "gate": [asdict(finding) for finding in findings],
+                "evidence": evidence,
+            }
+            after = moves.promoted(state, version.version)
+            return Change("promoted", after, who or _user(), reason, details, failed(findings))
+
+        return self._change(name, move, generation)
+
+    def rollback(
+        self,
+        name: str,
+        to: str | int | None = None,
+        *,
+        why: str,
+        who: str | None = None,
+        generation: int | None = None,
+        evidence: dict[str, Any] | None = None,
+    ) -> State:
+        """Return to the previous champion, or to a version; needs no gate and loads nothing."""
+
+        def move(state: State) -> Change:
+            number = None if to is None else self._number(state, to)
+            after = moves.rolled_back(state, number)
+            details = {"version": after.champion, "from": state.champion, "evidence": evidence}
+            return Change("rolled_back", after, who or _user(), why, details)
+
+        return self._change(name, move, generation)
+
+    def start_canary(
+        self,
+        name: str,
+        which: str | int,
+        *,
+        weight: float,
+        mode: Mode = "live",
+        sticky: bool = False,
+        why: str = "",
+        who: str | None = None,
+        generation: int | None = None,
+    ) -> State:
+        """Let a version take part in a share of the requests; see `Canary` for the terms.
+
+        A canary answers real requests, so its bundle has to replay here and now; verdict and
+        holdout are asked for when it is promoted.
+        """
+        version = self.resolve(name, which)
+        ok, sentence = self._certify(self.local(version))
+        if not ok:
+            raise RegistryError(
+                f"{name!r}: version {version.version} does not replay: {sentence}",
+                "Export it again with the versions that serve it",
+            )
+
+        def move(state: State) -> Change:
+            after = moves.canary_started(
+                state, version.version, weight=weight, mode=mode, sticky=sticky
+            )
+            details = {
+                "version": version.version,
+                "weight": weight,
+                "mode": mode,
+                "sticky": sticky,
+                "champion": state.champion,
+                "certificate": sentence,
+            }
+            return Change("canary_started", after, who or _user(), why, details)
+
+        return self._change(name, move, generation)
+
+    def weigh_canary(
+        self,
+        name: str,
+        weight: float,
+        *,
+        mode: Mode | None = None,
+        why: str = "",
+        who: str | None = None,
+        generation: int | None = None,
+    ) -> State:
+        """Give the canary that runs another share, or another mode."""
+
+        def move(state: State) -> Change:
+            after = moves.canary_weighed(state, weight, mode=mode)
+            before = state.canary
+            details = {
+                "version": None if before is None else before.version,
+                "weight": weight,
+                "from": None if before is None else before.weight,
+                "mode": mode or (None if before is None else before.mode),
+            }
+            return Change("canary_weighed", after, who or _user(), why, details)
+
+        return self._change(name, move, generation)
+
+    def stop_canary(
+        self,
+        name: str,
+        *,
+        why: str,
+        who: str | None = None,
+        generation: int | None = None,
+        evidence: dict[str, Any] | None = None,
+    ) -> State:
+        """Let the champion answer everything again."""
+
+        def move(state: State) -> Change:
+            details = {
+                "version": None if state.canary is None else state.canary.version,
+                "evidence": evidence,
+            }
+            after = moves.canary_stopped(state)
+            return Change("canary_stopped", after, who or _user(), why, details)
+
+        return self._change(name, move, generation)
+
+    def retire(
+        self,
+        name: str,
+        version: int,
+        *,
+        why: str,
+        who: str | None = None,
+        generation: int | None = None,
+    ) -> State:
+        """Bar a version from ever serving again; its bytes and its record stay."""
+
+        def move(state: State) -> Change:
+            after = moves.retired(state, version)
+            return Change("retired", after, who or _user(), why, {"version": version})
+
+        return self._change(name, move, generation)
+
+    # -- Within -----------------------------------------------------------------------------
+
+    def _change(
+        self,
+        name: str,
+        decide: Callable[[State], Change | None],
+        generation: int | None = None,
+    ) -> State:
+        """Decide on the newest state and record it; look again when another writer was faster."""
+        chain = self._chain(name)
+        state = chain.head()
+        while True:
+            if generation is not None and generation != state.generation:
+                raise RegistryError(
+                    f"{name!r} is of generation {state.generation}, expected {generation}",
+                    "Someone else changed what serves: look again, then decide",
+                )
+            change = decide(state)
+            if change is None:
+                return state
+            after = chain.append(state, change)
+            if after is not None:
+                return after
+            state = chain.head(state)
+
+    def _version(self, state: State, number: int) -> Version:
+        entry = self._chain(state.name).record(state.registered[number - 1])
+        return Version(
+            name=state.name,
+            version=number,
+            digest=entry["details"]["digest"],
+            registered=entry["at"],
+            who=entry["who"],
+            note=entry["why"],
+            certificate=entry["details"]["certificate"],
+        )
+
+    def _find(self, state: State, digest: str, *, beyond: int = 0) -> Version | None:
+        """The version above number `beyond` that has this digest."""
+        if not self._copies.has(state.name, digest):
+            return None
+        versions = (self._version(state, number) for number in state.numbers[beyond:])
+        return next((found for found in versions if found.digest == digest), None)
+
+    def _number(self, state: State, which: str | int) -> int:
+        if isinstance(which, int) or which.isdecimal():
+            number = int(which)
+        else:
+            aliased = state.aliases.get(which)
+            if aliased is None:
+                raise RegistryError(
+                    f"registry {self.location!r}: model {state.name!r} has no alias {which!r}",
+                    f"Its aliases: {state.aliases or 'none'}; its versions: "
+                    f"1 to {len(state.registered)}",
+                )
+            number = aliased
+        if number not in state.numbers:
+            raise RegistryError(
+                f"registry {self.location!r}: model {state.name!r} has no version {number}",
+                f"Its versions are 1 to {len(state.registered)}",
+            )
+        return number
+
+    def _chain(self, name: str) -> Chain:
+        """A model's log; a name cannot lead out of the registry."""
         if not re.fullmatch(NAME_PATTERN, name):
             raise RegistryError(
                 f"model name: must be lower-case letters, digits, '_' and '-', got {name!r}",
                 "Give the name of the study",
             )
-        return Shelf(self.path / name)
+        return Chain(self._store, name)
 
-    def _known(self, name: str) -> Shelf:
-        shelf = self._shelf(name)
-        if not shelf.numbers():
+    def _known(self, name: str) -> State:
+        state = self.state(name)
+        if not state.registered:
             known = ", ".join(self.names()) or "none"
             raise RegistryError(
-                f"registry {str(self.path)!r} has no model {name!r}",
+                f"registry {self.location!r} has no model {name!r}",
                 f"Its models: {known}. Finish a study, or register a bundle",
             )
-        return shelf
+        return state
 
 
 def as_record(version: Version) -> dict[str, Any]:
-    """A version as plain JSON values, without its path."""
-    record = asdict(version)
-    del record["path"]
-    return record
-
-
-def _check_alias(alias: str) -> None:
-    if alias not in ALIASES:
-        raise RegistryError(
-            f"alias: must be one of {', '.join(ALIASES)}, got {alias!r}", "Choose one of these"
-        )
+    """A version as plain JSON values."""
+    return asdict(version)
 
 
 def _user() -> str:

@@ -226,7 +226,7 @@ def _models(service: Service) -> dict[str, object]:
             {
                 "name": name,
                 "versions": [as_record(version) for version in registry.versions(name)],
-                "aliases": dict(registry.aliases(name).versions),
+                "aliases": registry.state(name).aliases,
                 "serving": active.version
                 if active is not None and active.bundle.manifest.name == name
                 else None,

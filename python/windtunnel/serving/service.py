@@ -80,7 +80,7 @@ def sole_name(registry: Registry, name: str | None) -> str:
     if len(names) != 1:
         found = f"holds {', '.join(names)}" if names else "is empty or does not exist"
         raise RegistryError(
-            f"registry {str(registry.path)!r} {found}; one model is served at a time",
+            f"registry {registry.location!r} {found}; one model is served at a time",
             "Name one" if names else "Finish a study first, or give the registry's path",
         )
     return names[0]

@@ -13,23 +13,18 @@ a reader sees the old state or the new one, whole, without a lock, from any mach
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from windtunnel.deployment import moves
-from windtunnel.deployment.chain import Chain, Change
-from windtunnel.deployment.copies import Copies
+from windtunnel.deployment.chain import Change
 from windtunnel.deployment.gate import examine, failed, require
-from windtunnel.deployment.manifest import NAME_PATTERN, Manifest, manifest_digest, read_verified
+from windtunnel.deployment.manifest import manifest_digest, read_verified
+from windtunnel.deployment.reader import RegistryReader, Version, as_record
 from windtunnel.deployment.state import ALIASES, Canary, Mode, State
-from windtunnel.deployment.store import open_store
 from windtunnel.errors import RegistryError
-
-if TYPE_CHECKING:
-    from windtunnel.deployment.bundle import Bundle
 
 __all__ = [
     "ALIASES",
@@ -44,19 +39,6 @@ __all__ = [
 Certify: TypeAlias = Callable[[Path], tuple[bool, str]]
 
 
-@dataclass(frozen=True)
-class Version:
-    """One registered version. `digest` is the SHA-256 of its bundle's manifest."""
-
-    name: str
-    version: int
-    digest: str
-    registered: str
-    who: str
-    note: str
-    certificate: str
-
-
 def replay_certificate(path: Path) -> tuple[bool, str]:
     """Load and replay the bundle at `path`: whether it passed, and the sentence."""
     from windtunnel.deployment.bundle import load_bundle  # noqa: PLC0415 - jax, 0.5 s
@@ -66,7 +48,7 @@ def replay_certificate(path: Path) -> tuple[bool, str]:
     return certificate.ok, certificate.sentence
 
 
-class Registry:
+class Registry(RegistryReader):
     """A registry in a directory, local or shared, or in object storage.
 
     Parameters
@@ -74,7 +56,7 @@ class Registry:
     location : path or URL
         A directory, or for example ``s3://bucket/registry``; made on first registration.
     certify : callable, optional
-        What a bundle must pass to be registered and promoted; the replay by default.
+        What a bundle must pass to be registered, tried and promoted; the replay by default.
 
     Notes
     -----
@@ -84,92 +66,8 @@ class Registry:
     """
 
     def __init__(self, location: str | Path, *, certify: Certify = replay_certificate) -> None:
-        self._store = open_store(location)
-        self._copies = Copies(self._store)
+        super().__init__(location)
         self._certify = certify
-
-    @property
-    def location(self) -> str:
-        """Where the registry is, for people."""
-        return self._store.location
-
-    # -- Reading: no lock, no write ---------------------------------------------------------
-
-    def names(self) -> tuple[str, ...]:
-        """Models that have at least one version, sorted."""
-        found = (name for name in self._store.children("") if re.fullmatch(NAME_PATTERN, name))
-        return tuple(name for name in found if self.state(name).registered)
-
-    def state(self, name: str, known: State | None = None) -> State:
-        """The state of `name` now: aliases, canary, retired versions, all of one moment.
-
-        Parameters
-        ----------
-        known : State, optional
-            The state that the caller saw last. Polling with it costs one look at the store,
-            and the same object comes back while nothing has changed.
-        """
-        return self._chain(name).head(known)
-
-    def versions(self, name: str) -> tuple[Version, ...]:
-        """All versions of `name`, oldest first.
-
-        Raises
-        ------
-        RegistryError
-            There is no such model.
-        """
-        state = self._known(name)
-        return tuple(self._version(state, number) for number in state.numbers)
-
-    def resolve(self, name: str, which: str | int = "champion") -> Version:
-        """The version that an alias, or a number (also written out), stands for.
-
-        Raises
-        ------
-        RegistryError
-            There is no such model, version or alias.
-        """
-        state = self._known(name)
-        return self._version(state, self._number(state, which))
-
-    def history(self, name: str) -> tuple[dict[str, Any], ...]:
-        """Every change, oldest first, with the state after it; the chain of digests checked."""
-        return tuple(self._chain(name).records())
-
-    def find(self, bundle: str | Path) -> Version | None:
-        """The version under which this very bundle is registered, if it is.
-
-        Raises
-        ------
-        BundleError
-            The bundle is incomplete or altered.
-        """
-        manifest, _ = read_verified(bundle)
-        return self._find(self.state(manifest.name), manifest_digest(bundle))
-
-    def manifest(self, version: Version) -> Manifest:
-        """A version's manifest, every digest of its bundle checked."""
-        return self._copies.read(version.name, version.digest)[0]
-
-    def load(self, version: Version) -> Bundle:
-        """Load a version's bundle, held to the digest under which it was registered.
-
-        Raises
-        ------
-        BundleError
-            What the registry holds is incomplete or altered.
-        """
-        from windtunnel.deployment.bundle import Bundle  # noqa: PLC0415 - jax, 0.5 s
-
-        manifest, contents = self._copies.read(version.name, version.digest)
-        return Bundle(self.local(version), manifest, contents)
-
-    def local(self, version: Version) -> Path:
-        """A directory with the version's bundle; from object storage it is fetched once."""
-        return self._copies.local(version.name, version.digest)
-
-    # -- Changing ---------------------------------------------------------------------------
 
     def register(self, bundle: str | Path, *, note: str, who: str | None = None) -> int:
         """Keep an immutable copy of a bundle as the next version of its model.
@@ -395,8 +293,6 @@ class Registry:
 
         return self._change(name, move, generation)
 
-    # -- Within -----------------------------------------------------------------------------
-
     def _change(
         self,
         name: str,
@@ -419,68 +315,6 @@ class Registry:
             if after is not None:
                 return after
             state = chain.head(state)
-
-    def _version(self, state: State, number: int) -> Version:
-        entry = self._chain(state.name).record(state.registered[number - 1])
-        return Version(
-            name=state.name,
-            version=number,
-            digest=entry["details"]["digest"],
-            registered=entry["at"],
-            who=entry["who"],
-            note=entry["why"],
-            certificate=entry["details"]["certificate"],
-        )
-
-    def _find(self, state: State, digest: str, *, beyond: int = 0) -> Version | None:
-        """The version above number `beyond` that has this digest."""
-        if not self._copies.has(state.name, digest):
-            return None
-        versions = (self._version(state, number) for number in state.numbers[beyond:])
-        return next((found for found in versions if found.digest == digest), None)
-
-    def _number(self, state: State, which: str | int) -> int:
-        if isinstance(which, int) or which.isdecimal():
-            number = int(which)
-        else:
-            aliased = state.aliases.get(which)
-            if aliased is None:
-                raise RegistryError(
-                    f"registry {self.location!r}: model {state.name!r} has no alias {which!r}",
-                    f"Its aliases: {state.aliases or 'none'}; its versions: "
-                    f"1 to {len(state.registered)}",
-                )
-            number = aliased
-        if number not in state.numbers:
-            raise RegistryError(
-                f"registry {self.location!r}: model {state.name!r} has no version {number}",
-                f"Its versions are 1 to {len(state.registered)}",
-            )
-        return number
-
-    def _chain(self, name: str) -> Chain:
-        """A model's log; a name cannot lead out of the registry."""
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise RegistryError(
-                f"model name: must be lower-case letters, digits, '_' and '-', got {name!r}",
-                "Give the name of the study",
-            )
-        return Chain(self._store, name)
-
-    def _known(self, name: str) -> State:
-        state = self.state(name)
-        if not state.registered:
-            known = ", ".join(self.names()) or "none"
-            raise RegistryError(
-                f"registry {self.location!r} has no model {name!r}",
-                f"Its models: {known}. Finish a study, or register a bundle",
-            )
-        return state
-
-
-def as_record(version: Version) -> dict[str, Any]:
-    """A version as plain JSON values."""
-    return asdict(version)
 
 
 def _user() -> str:

@@ -127,3 +127,15 @@ class ReportError(WindtunnelError, ValueError):
     """What a report was given does not fit together: a wrong length, column or trial."""
 
     exit_code = 9
+
+
+class MonitoringError(WindtunnelError, ValueError):
+    """A monitor, an alert rule or a sink was set up with what it cannot use."""
+
+    exit_code = 11
+
+
+class RetrainError(WindtunnelError):
+    """A re-study is refused: its budget or frequency is used up, or there is nothing new."""
+
+    exit_code = 12

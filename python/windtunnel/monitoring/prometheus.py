@@ -2,77 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
-from windtunnel.events import Event, PredictionRefused, PredictionServed
+from windtunnel.events import (
+    AlertRaised,
+    AlertResolved,
+    Event,
+    PredictionRefused,
+    PredictionServed,
+)
+from windtunnel.monitoring.burn_rate import Objective
+from windtunnel.monitoring.latency import BUCKETS, LatencyObserver
+from windtunnel.monitoring.queued import QueuedObserver
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds. A feature row takes well under a millisecond, years of bars some tens of them.
-BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_SERVED = ("model", "version")
+_QUANTILES = ("0.5", "0.95", "0.99")
 
 
 class PrometheusObserver:
     """Counts and times predictions; subscribe it to an `EventBus`.
 
-    The child of each label set is looked up once and kept: the lookup in the client
-    library costs more than the count itself.
+    Counts are plain numbers, made into metrics when they are scraped: a prediction pays for
+    one histogram step and no label look-up.
+
+    Parameters
+    ----------
+    objectives : sequence of Objective
+        Their burn rates are exported too.
     """
 
-    def __init__(self) -> None:
+    kinds = (PredictionServed, PredictionRefused, AlertRaised, AlertResolved)
+
+    def __init__(self, objectives: Sequence[Objective] = ()) -> None:
+        self.latency = LatencyObserver(objectives)
+        self._refusals: Tally[tuple[str, str]] = Tally()
+        self._alerts: Tally[tuple[str, str]] = Tally()
+        self._open: set[tuple[str, str, str]] = set()
+        self._queues: list[QueuedObserver] = []
         self._registry = CollectorRegistry()
-        served = ("model", "version")
-        self._predictions = Counter(
-            "windtunnel_predictions", "Predictions answered", served, registry=self._registry
-        )
-        self._rows = Counter(
-            "windtunnel_prediction_rows", "Rows scored", served, registry=self._registry
-        )
-        self._seconds = Histogram(
-            "windtunnel_prediction_seconds",
-            "Seconds inside the handler",
-            served,
-            buckets=BUCKETS,
-            registry=self._registry,
-        )
-        self._refusals = Counter(
-            "windtunnel_refusals",
-            "Requests refused, by kind of reason",
-            ("model", "reason"),
-            registry=self._registry,
-        )
-        self._on_served: dict[tuple[str, int], Callable[[int, float], None]] = {}
-        self._on_refused: dict[tuple[str, str], Callable[[], None]] = {}
+        self._registry.register(self)
 
     def __call__(self, event: Event) -> None:
         """Take note of one event; those of other kinds are none of its business."""
         if isinstance(event, PredictionServed):
-            key = (event.model, event.version)
-            count = self._on_served.get(key)
-            if count is None:
-                count = self._on_served[key] = self._served_child(*key)
-            count(event.rows, event.seconds)
+            self.latency(event)
         elif isinstance(event, PredictionRefused):
-            refused = (event.model, event.reason)
-            increase = self._on_refused.get(refused)
-            if increase is None:
-                increase = self._on_refused[refused] = self._refusals.labels(*refused).inc
-            increase()
+            self._refusals[event.model, event.reason] += 1
+        elif isinstance(event, AlertRaised):
+            self._alerts[event.rule, event.severity] += 1
+            self._open.add((event.rule, event.severity, event.subject))
+        elif isinstance(event, AlertResolved):
+            self._open.discard((event.rule, event.severity, event.subject))
+
+    def watch(self, queued: QueuedObserver) -> None:
+        """Export the counts of a queued observer: a drop that nobody sees is a silent loss."""
+        self._queues.append(queued)
 
     def exposition(self) -> bytes:
         """The metrics in the text format that Prometheus scrapes."""
         return generate_latest(self._registry)
 
-    def _served_child(self, model: str, version: int) -> Callable[[int, float], None]:
-        labels = (model, str(version))
-        one = self._predictions.labels(*labels).inc
-        rows = self._rows.labels(*labels).inc
-        observe = self._seconds.labels(*labels).observe
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they stand now; `prometheus_client` calls it."""
+        yield from self._predictions()
+        yield _counter(
+            "windtunnel_refusals",
+            "Requests refused, by kind of reason",
+            ("model", "reason"),
+            self._refusals,
+        )
+        yield _counter("windtunnel_alerts", "Alerts raised", ("rule", "severity"), self._alerts)
+        standing = GaugeMetricFamily(
+            "windtunnel_alerts_open", "Alerts not resolved yet", labels=("rule", "severity")
+        )
+        for labels, number in Tally((rule, grade) for rule, grade, _ in self._open).items():
+            standing.add_metric(labels, number)
+        yield standing
+        yield from self._burns()
+        yield from self._observers()
 
-        def count(number: int, seconds: float) -> None:
-            one()
-            rows(number)
-            observe(seconds)
+    def _predictions(self) -> Iterator[Metric]:
+        count = CounterMetricFamily(
+            "windtunnel_predictions", "Predictions answered", labels=_SERVED
+        )
+        rows = CounterMetricFamily("windtunnel_prediction_rows", "Rows scored", labels=_SERVED)
+        seconds = HistogramMetricFamily(
+            "windtunnel_prediction_seconds", "Seconds inside the handler", labels=_SERVED
+        )
+        quantiles = GaugeMetricFamily(
+            "windtunnel_prediction_seconds_quantile",
+            "Seconds inside the handler since the start, within one per cent",
+            labels=(*_SERVED, "quantile"),
+        )
+        for model, version, buckets, total, number in self.latency.histograms():
+            labels = (model, str(version))
+            count.add_metric(labels, sum(buckets))
+            rows.add_metric(labels, number)
+            seconds.add_metric(labels, _cumulative(buckets), total)
+        for summary in self.latency.summaries():
+            labels = (summary.model, str(summary.version))
+            values = (summary.p50, summary.p95, summary.p99)
+            for share, value in zip(_QUANTILES, values, strict=True):
+                quantiles.add_metric((*labels, share), value)
+        yield from (count, rows, seconds, quantiles)
 
-        return count
+    def _burns(self) -> Iterator[Metric]:
+        rate = GaugeMetricFamily(
+            "windtunnel_objective_burn_rate",
+            "Speed at which the allowance of an objective is used up; 1 lasts its period",
+            labels=("objective", "window_seconds"),
+        )
+        for objective, burns in self.latency.burns():
+            for burn in burns:
+                for window, value in (
+                    (burn.window.long, burn.long),
+                    (burn.window.short, burn.short),
+                ):
+                    rate.add_metric((objective.name, f"{window:g}"), value)
+        yield rate
+
+    def _observers(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            "windtunnel_observer_events",
+            "Events of observers behind a queue, by what became of them",
+            labels=("observer", "outcome"),
+        )
+        waiting = GaugeMetricFamily(
+            "windtunnel_observer_waiting", "Events in the queue", labels=("observer",)
+        )
+        for queued in self._queues:
+            counts = queued.counts
+            for outcome in ("delivered", "failed", "dropped"):
+                events.add_metric((queued.name, outcome), getattr(counts, outcome))
+            waiting.add_metric((queued.name,), counts.waiting)
+        yield from (events, waiting)
+
+
+def _counter(
+    name: str, meaning: str, labels: tuple[str, ...], counts: Tally[tuple[str, str]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, meaning, labels=labels)
+    for values, number in list(counts.items()):  # a copy: the event loop may add meanwhile
+        family.add_metric(values, number)
+    return family
+
+
+def _cumulative(buckets: Sequence[int]) -> list[tuple[str, float]]:
+    seen, result = 0, []
+    for bound, number in zip((*BUCKETS, float("inf")), buckets, strict=True):
+        seen += number
+        result.append(("+Inf" if bound == float("inf") else str(float(bound)), float(seen)))
+    return result

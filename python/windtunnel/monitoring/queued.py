@@ -63,7 +63,7 @@ class QueuedObserver:
         timeout: float | None = None,
         name: str | None = None,
     ) -> None:
-        self.name = name or getattr(observer, "__name__", type(observer).__name__)
+        self.name: str = name or str(getattr(observer, "__name__", type(observer).__name__))
         self._observer = observer
         self._capacity = capacity
         self._linger = linger

@@ -157,7 +157,8 @@ class OneAtATime:
                 for number in range(TRAINING.steps):
                     params, state = step(params, state, *on_device, count, key, number, *own)
             stacked = jax.tree.map(lambda leaf: leaf[None], params)
-            scores.append(np.asarray(self.score(stacked, mean, scale, held)))
+            fitted = {"network": stacked, "mean": mean, "scale": scale}
+            scores.append(np.asarray(self.score(fitted, held)))
         return np.stack(scores)
 
 
@@ -210,13 +211,13 @@ def test_cohort_against_one_at_a_time(benchmark, name) -> None:
     for style in ("scan", "step", "re-jit"):
         ratio = rates["cohort"] / rates[style]
         print(f"  {style:7s} {rates[style]:8.2f} trials/s  cohort is {ratio:.1f} times as fast")
-    print(f"  apart from that, compilation: cohort {trainer.compilations[0][1]:.1f} s", end="")
+    print(f"  apart from that, compilation: cohort {trainer.compilations[0].seconds:.1f} s", end="")
     print(f" (first fit {first:.1f} s), scan {compiled['scan'] - 1 / rates['scan']:.1f} s", end="")
     print(f", step {compiled['step'] - 1 / rates['step']:.1f} s")
     benchmark.extra_info.update(
         trials_a_second=rates,
         gflops=gflops,
-        compile_seconds=trainer.compilations[0][1],
+        compile_seconds=trainer.compilations[0].seconds,
         ratio={style: rates["cohort"] / rates[style] for style in ("scan", "step", "re-jit")},
     )
     benchmark.pedantic(trainer.fit, args=(hyper,), rounds=1)

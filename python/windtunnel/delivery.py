@@ -40,20 +40,13 @@ def export(found: Findings, path: Path) -> None:
     course, study = found.course, found.course.study
     module = create(study.model)
     kind = study.label.kind
-    fitted = found.model.models
     policies = policy_table(study, [found.champion.params])
     used = course.features.values[course.final_task.train[0]]
     stamps = course.panel.timestamps
     export_bundle(
         path,
-        score=lambda params, x: score_rows(
-            module, kind, params["network"], params["mean"], params["scale"], x
-        ),
-        params={
-            "network": fitted.champion(),
-            "mean": fitted.mean[0],
-            "scale": fitted.scale[0],
-        },
+        score=lambda params, x: score_rows(module, kind, params, x),
+        params=found.model.model.parameters(0),
         name=study.study.name,
         study_digest=study_digest(study),
         run=found.run.id,

@@ -14,7 +14,7 @@ from windtunnel.backtest.policy import target_exposures
 from windtunnel.errors import TrainingError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
-from windtunnel.protocols import FittedModels
+from windtunnel.protocols import FittedModel
 from windtunnel.validation import Course, Pipeline, buy_and_hold, hyper_table, policy_table
 
 Float32Array = npt.NDArray[np.float32]
@@ -58,15 +58,15 @@ class FinalModel:
 
     Attributes
     ----------
-    models : FittedModels
-        Parameters with leading axes (1, 1, S) and the scaler.
+    model : FittedModel
+        Parameters with leading axes (1, S), and the scaler.
     scores : (H, N) float32
         On the holdout's bars; not yet looked at as money.
     exposures : (H, N) float64
         Target exposures that follow from the scores, from a flat start.
     """
 
-    models: FittedModels
+    model: FittedModel
     scores: Float32Array
     exposures: Float64Array
 
@@ -153,7 +153,7 @@ def refit(course: Course, pipeline: Pipeline, params: Mapping[str, float]) -> Fi
         long_only=policies.long_only,
         state=None,
     )
-    return FinalModel(fit.models, scores, exposures)
+    return FinalModel(fit.models[0], scores, exposures)
 
 
 def look(pipeline: Pipeline, model: FinalModel, params: Mapping[str, float]) -> HoldoutResult:

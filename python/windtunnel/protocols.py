@@ -6,7 +6,7 @@ NumPy arrays only, so that whoever reads them needs no JAX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -46,28 +46,32 @@ class TrainingTask:
 
 
 @dataclass(frozen=True)
-class FittedModels:
-    """Trained networks and the scalers that belong to them.
+class FittedModel:
+    """One configuration's trained networks and what belongs to them.
 
     Attributes
     ----------
-    params : pytree of arrays
-        Leading axes (C, K, S): configuration, fold, seed.
+    network : pytree of arrays
+        Leading axes (K, S): fold, seed.
     mean, scale : (K, F) float32
         Each fold's scaler: features enter the network as (x - mean) / scale.
+    mask : (F,) float32 or None
+        0 for features that the configuration does not see, 1 for the others; None for all.
     """
 
-    params: Any
+    network: Any
     mean: Float32Array
     scale: Float32Array
+    mask: Float32Array | None = None
 
-    def pick(self, lane: int, fold: int) -> Any:
-        """Parameters of one configuration and fold; leading axis S, as scoring takes them."""
-        return _map_arrays(lambda leaf: leaf[lane, fold], self.params)
-
-    def champion(self) -> Any:
-        """Parameters of the only configuration and fold of a refit; leading axis S."""
-        return self.pick(0, 0)
+    def parameters(self, fold: int) -> dict[str, Any]:
+        """All numbers of one fold that turn a row of features into a score."""
+        found = {
+            "network": _map_arrays(lambda leaf: leaf[fold], self.network),
+            "mean": self.mean[fold],
+            "scale": self.scale[fold],
+        }
+        return found if self.mask is None else found | {"mask": self.mask}
 
 
 @dataclass(frozen=True)
@@ -84,21 +88,61 @@ class CohortFit:
         loss of the fold was not.
     failures : dict of int to str
         Lane of each configuration that failed, and the reason in a sentence.
-    models : FittedModels or None
+    models : tuple of C FittedModel, or None
         Present when they were asked for.
     """
 
     scores: Float32Array
     loss: Float32Array
     failures: dict[int, str]
-    models: FittedModels | None
+    models: tuple[FittedModel, ...] | None
+
+
+class Progress(Protocol):
+    """A cohort between two stretches of training: hyperparameters, step and state.
+
+    Held in host memory; what is in it is the trainer's business. Never changed: training goes
+    on from a copy.
+    """
+
+    @property
+    def step(self) -> int:
+        """Steps made."""
+        ...
+
+    def __len__(self) -> int:
+        """Configurations."""
+        ...
+
+    def pick(self, lanes: Sequence[int]) -> Progress:
+        """The survivors: these configurations alone, in this order, as far as they have come."""
+        ...
 
 
 class Trainer(Protocol):
     """Trains cohorts on one task."""
 
-    def fit(self, hyper: Mapping[str, Float64Array], *, keep_models: bool = False) -> CohortFit:
+    @property
+    def steps(self) -> int:
+        """Steps of a whole training."""
+        ...
+
+    def fit(self, hyper: Mapping[str, Any], *, keep_models: bool = False) -> CohortFit:
         """Train C configurations, given as one (C,) array for each hyperparameter."""
+        ...
+
+    def start(self, hyper: Mapping[str, Any]) -> Progress:
+        """Begin a cohort that is trained in stretches; nothing is trained yet."""
+        ...
+
+    def advance(
+        self, progress: Progress, step: int, *, keep_models: bool = False
+    ) -> tuple[Progress, CohortFit]:
+        """Train on until `step` steps are made, and score.
+
+        In whatever stretches, and whoever else is picked: a configuration's numbers are bit
+        for bit those of `fit` once all steps are made.
+        """
         ...
 
 

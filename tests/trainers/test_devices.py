@@ -118,7 +118,7 @@ hyper = {{
 
 
 def digest(fit, lane):
-    leaves = [leaf[lane] for leaf in jax.tree.leaves(fit.models.params)]
+    leaves = jax.tree.leaves(fit.models[lane].network)
     parts = [fit.scores[:, :, lane], fit.loss[lane], *leaves]
     return hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()
 

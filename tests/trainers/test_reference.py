@@ -60,7 +60,7 @@ def plain_training(module, task, fold, seed_index, hyper, lane):
 def compare(trainer, task, hyper, lane, fold, seeds):
     fit = trainer.fit(hyper, keep_models=True)
     plain = [plain_training(trainer.module, task, fold, seed, hyper, lane) for seed in range(seeds)]
-    kept = fit.models.pick(lane, fold)
+    kept = fit.models[lane].parameters(fold)["network"]
     for seed, (params, _) in enumerate(plain):
         jax.tree.map(
             lambda ours, theirs, at=seed: np.testing.assert_allclose(ours[at], theirs, **TOLERANCE),

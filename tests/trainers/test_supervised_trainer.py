@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from windtunnel.config.study import TrainingSection
-from windtunnel.trainers.program import Trained
+from windtunnel.trainers.program import Lane, Trained
 from windtunnel.trainers.scoring import score_rows
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer, fit_scaler
 
@@ -39,10 +39,10 @@ def test_shapes_and_scores(trainer, task, build_hyper):
         np.isnan(fit.scores), np.broadcast_to(gaps[..., None], fit.scores.shape)
     )
     assert np.nanmax(np.abs(fit.scores)) <= 1
-    assert fit.models.mean.shape == fit.models.scale.shape == (2, 5)
-    for leaf in jax.tree.leaves(fit.models.params):
+    assert fit.models[0].mean.shape == fit.models[0].scale.shape == (2, 5)
+    for leaf in jax.tree.leaves(fit.models[6].network):
         assert isinstance(leaf, np.ndarray)
-        assert leaf.shape[:3] == (7, 2, 2)
+        assert leaf.shape[:2] == (2, 2)
 
 
 @pytest.mark.parametrize("fold", [0, 1])
@@ -52,9 +52,7 @@ def test_the_exported_formula_gives_the_scores_of_the_study(trainer, task, build
     again = score_rows(
         trainer.module,
         task.kind,
-        fit.models.pick(5, fold),
-        fit.models.mean[fold],
-        fit.models.scale[fold],
+        fit.models[5].parameters(fold),
         task.features[start:stop].reshape(-1, 5),
     )
     study = fit.scores[fold * SLICE : (fold + 1) * SLICE, :, 5].reshape(-1)
@@ -64,7 +62,8 @@ def test_the_exported_formula_gives_the_scores_of_the_study(trainer, task, build
 def test_a_score_is_the_mean_over_the_seeds(trainer, task, build_hyper):
     models = trainer.fit(build_hyper(2), keep_models=True).models
     x = task.features[100:104].reshape(-1, 5)
-    params, mean, scale = models.pick(1, 0), models.mean[0], models.scale[0]
+    fitted = models[1].parameters(0)
+    params, mean, scale = fitted["network"], fitted["mean"], fitted["scale"]
     logits = np.array(
         [
             trainer.module.apply(
@@ -75,9 +74,9 @@ def test_a_score_is_the_mean_over_the_seeds(trainer, task, build_hyper):
     )
     assert np.abs(logits[0] - logits[1]).max() > 0.01
     by_hand = (2 / (1 + np.exp(-logits)) - 1).mean(axis=0)
-    scored = score_rows(trainer.module, "direction", params, mean, scale, x)
+    scored = score_rows(trainer.module, "direction", fitted, x)
     np.testing.assert_allclose(scored, by_hand, atol=2e-6)
-    scored = score_rows(trainer.module, "forward_return", params, mean, scale, x)
+    scored = score_rows(trainer.module, "forward_return", fitted, x)
     np.testing.assert_allclose(scored, logits.mean(axis=0), atol=2e-6)
 
 
@@ -89,7 +88,7 @@ def test_a_planted_signal_is_learned_and_noise_is_not(
         build_hyper(1, **fixed), keep_models=True
     )
     assert auc(task, fit.scores[:, :, 0]) > 0.9
-    weights = fit.models.pick(0, 1)["head"]["kernel"][0, :, 0]
+    weights = fit.models[0].parameters(1)["network"]["head"]["kernel"][0, :, 0]
     assert np.argmax(np.abs(weights)) == 0
     assert weights[0] > 5 * np.abs(weights[1:]).max()
     noise = build_task(signal=0.0)
@@ -118,12 +117,10 @@ def test_nothing_after_the_training_rows_reaches_the_parameters(
     before = trainer.fit(hyper, keep_models=True).models
     other = SupervisedTrainer(outside, model, training, seed=3)
     after = other.fit(hyper, keep_models=True).models
-    assert equal(before.mean[0], after.mean[0])
-    assert equal(before.scale[0], after.scale[0])
-    assert all(equal(before.pick(lane, 0), after.pick(lane, 0)) for lane in range(3))
+    assert all(equal(before[lane].parameters(0), after[lane].parameters(0)) for lane in range(3))
     # The second fold trains on some of the changed rows.
-    assert not equal(before.mean[1], after.mean[1])
-    assert not equal(before.pick(0, 1), after.pick(0, 1))
+    assert not equal(before[0].mean[1], after[0].mean[1])
+    assert not equal(before[0].parameters(1)["network"], after[0].parameters(1)["network"])
 
 
 def test_rows_without_all_features_or_a_label_are_left_out(
@@ -168,7 +165,7 @@ def test_a_failing_lane_leaves_its_neighbours_bit_identical(trainer, build_hyper
     for lane in set(range(7)) - {bad}:
         assert equal(fit.scores[:, :, lane], good.scores[:, :, lane])
         assert equal(fit.loss[lane], good.loss[lane])
-        assert all(equal(fit.models.pick(lane, k), good.models.pick(lane, k)) for k in range(2))
+        assert equal(fit.models[lane].network, good.models[lane].network)
 
 
 def test_every_way_to_fail_is_named(trainer):
@@ -183,7 +180,7 @@ def test_every_way_to_fail_is_named(trainer):
     finite[0, 1, 2] = finite[1, 0, 2] = False
     scores[1, 3, 7] = np.inf
     place = "trial lane {}, fold {}"
-    assert trainer._failures(Trained(scores, loss, failed_at, finite, None)) == {
+    assert trainer._failures(Trained(Lane(None, None, loss, failed_at), scores, finite)) == {
         1: f"{place.format(1, 1)}, seed 0: loss became non-finite at step 118",
         2: f"{place.format(2, 0)}, seed 1: parameters became non-finite at the last step "
         "(final loss 0.25)",
@@ -216,7 +213,7 @@ def test_weight_decay_shrinks_the_weights(trainer, build_hyper):
         for value in (0.0, 5.0)
     )
     norms = [
-        sum(float(np.square(leaf).sum()) for leaf in jax.tree.leaves(fit.models.pick(0, 0)))
+        sum(float(np.square(leaf[0]).sum()) for leaf in jax.tree.leaves(fit.models[0].network))
         for fit in (free, held)
     ]
     assert norms[1] < 0.5 * norms[0]

@@ -219,9 +219,10 @@ def _weights(fit: CohortFit, fold: int) -> dict[str, npt.NDArray[Any]]:
     """Everything that was fitted for one fold, by name; nothing where models are not kept."""
     if fit.models is None:
         return {}
-    scaler = {"the scaler's mean": fit.models.mean, "the scaler's scale": fit.models.scale}
-    return {name: values[fold] for name, values in scaler.items()} | {
-        f"weight {path}": values for path, values in _leaves(fit.models.pick(0, fold))
+    fitted = fit.models[0].parameters(fold)
+    named = {"mean": "the scaler's mean", "scale": "the scaler's scale"}
+    return {named[name]: fitted[name] for name in named} | {
+        f"weight {path}": values for path, values in _leaves(fitted["network"])
     }
 
 

@@ -1,6 +1,6 @@
 """What every trainer checks before it starts, so that errors name a place and not a shape.
 
-The records themselves (`TrainingTask`, `CohortFit`, `FittedModels`, `Trainer`) live in
+The records themselves (`TrainingTask`, `CohortFit`, `FittedModel`, `Progress`, `Trainer`) live in
 `windtunnel.protocols`, where validation can see them without knowing any trainer.
 """
 
@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.errors import SplitError, TrainingError
-from windtunnel.protocols import CohortFit, FittedModels, Kind, Trainer, TrainingTask
+from windtunnel.protocols import CohortFit, FittedModel, Kind, Progress, Trainer, TrainingTask
 
 __all__ = [
     "CohortFit",
-    "FittedModels",
+    "FittedModel",
+    "Progress",
     "Trainer",
     "TrainingTask",
     "check_hyper",
@@ -32,6 +33,7 @@ _RANGES: dict[str, tuple[float, bool, float]] = {
     "dropout": (0.0, True, 1.0),
     "label_smoothing": (0.0, True, 1.0),
 }
+_MASK = "feature_mask"
 
 
 def check_task(task: TrainingTask) -> None:
@@ -96,8 +98,13 @@ def usable_rows(task: TrainingTask) -> tuple[npt.NDArray[np.int32], ...]:
     return tuple(found)
 
 
-def check_hyper(hyper: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.float32]]:
+def check_hyper(
+    hyper: Mapping[str, npt.ArrayLike], features: int
+) -> dict[str, npt.NDArray[np.float32]]:
     """Return the four hyperparameters as (C,) float32 arrays, checked.
+
+    With them goes `feature_mask` (C, F) where it is given: 1 for each of the F `features`
+    that a configuration sees, 0 for the others.
 
     Raises
     ------
@@ -105,8 +112,9 @@ def check_hyper(hyper: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.
         A name is missing or unknown, lengths differ, or a value is out of range; the
         message names hyperparameter, lane and value.
     """
-    if hyper.keys() != _RANGES.keys():
-        missing, extra = _RANGES.keys() - hyper.keys(), hyper.keys() - _RANGES.keys()
+    given = hyper.keys() - {_MASK}
+    if given != _RANGES.keys():
+        missing, extra = _RANGES.keys() - given, given - _RANGES.keys()
         raise TrainingError(
             f"hyper: keys must be {', '.join(_RANGES)}; "
             f"missing {sorted(missing) or 'none'}, unknown {sorted(extra) or 'none'}",
@@ -130,7 +138,28 @@ def check_hyper(hyper: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[np.
                 f", got {values[lane]:g}",
                 f"Narrow the search of training.{name}",
             )
-    return {name: values.astype(np.float32) for name, values in arrays.items()}
+    checked = {name: values.astype(np.float32) for name, values in arrays.items()}
+    if _MASK in hyper:
+        checked[_MASK] = _check_mask(np.asarray(hyper[_MASK], np.float32), lanes[0], features)
+    return checked
+
+
+def _check_mask(
+    mask: npt.NDArray[np.float32], lanes: int, features: int
+) -> npt.NDArray[np.float32]:
+    if mask.shape != (lanes, features) or not np.isin(mask, (0.0, 1.0)).all():
+        raise TrainingError(
+            f"hyper[{_MASK!r}]: must be 0 or 1 of shape (configurations, features) = "
+            f"{(lanes, features)}, got shape {mask.shape}",
+            "Give each configuration a row with one switch a feature",
+        )
+    blind = np.flatnonzero(~mask.any(axis=1))
+    if blind.size:
+        raise TrainingError(
+            f"hyper[{_MASK!r}][{blind[0]}]: switches every feature off",
+            "Leave at least one group of features on",
+        )
+    return mask
 
 
 def _check_array(

@@ -1,4 +1,4 @@
-"""What one device computes: its lanes through all folds, seeds and steps, and their scores.
+"""What one device computes: its lanes from one step to another, on all folds, and their scores.
 
 Pure functions of arrays, traced once and compiled by `trainers.population`. Loops, from
 the outside: folds, seeds, blocks of steps, chunks of lanes, steps. A lane is one
@@ -8,7 +8,9 @@ once a block.
 
 Why small chunks: activations of few lanes stay in the cache, where sixteen side by side
 train a third slower, and a lane is computed by the same instructions wherever it stands.
-The number of chunks is an argument, so that no cohort size is compiled differently.
+The number of chunks is an argument, so that no cohort size is compiled differently; so are
+the first step and the one to stop before, so that training in stretches is the same
+program, and gives the same bits, as training without a stop.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ from jax import lax
 
 from windtunnel.protocols import Kind
 from windtunnel.trainers import losses, minibatches, optimiser
-from windtunnel.trainers.scoring import score_rows, standardise
+from windtunnel.trainers.scoring import masked, score_rows, standardise
 
 _T = TypeVar("_T")
 
 # Lanes of a chunk; see bench/test_training.py for the figures behind the number.
 LANES = 2
 # Bound of the table of a block of steps; a longer training takes more blocks. It decides
-# memory, not results.
-TABLE_BYTES = 32 * 2**20
+# speed and memory, not results: small blocks stay in the cache, and a stretch that ends
+# within a block has drawn little in vain.
+TABLE_BYTES = 2 * 2**20
 
 
 class Data(NamedTuple):
@@ -54,12 +57,17 @@ class Data(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """Hyperparameters of the lanes: one array each, float32, all of one shape."""
+    """Hyperparameters of the lanes: one array each, float32, all of one shape.
+
+    `feature_mask` has one more axis, F: 1 for a feature that the lane sees, 0 for one that
+    it does not; None where every lane sees all.
+    """
 
     learning_rate: Any
     weight_decay: Any
     dropout: Any
     label_smoothing: Any
+    feature_mask: Any = None
 
 
 class Lane(NamedTuple):
@@ -98,18 +106,15 @@ class Shape:
 
 
 class Trained(NamedTuple):
-    """A cohort as it leaves the program: leading axes (K, ..., C).
+    """A cohort as it leaves the program.
 
-    scores (K, C, V*N) float32; loss (K, S, C) float32; failed_at (K, S, C) int32; finite
-    (K, S, C) bool, whether all final parameters are; params a pytree (K, S, C, ...), or
-    None when they were not kept.
+    state, of type `Lane`, has leaves (K, S, C, ...); scores (K, C, V*N) float32; finite
+    (K, S, C) bool says whether all parameters are.
     """
 
+    state: Any
     scores: Any
-    loss: Any
-    failed_at: Any
     finite: Any
-    params: Any
 
 
 def _at(tree: Any, index: jax.Array, axis: int = 0) -> Any:
@@ -132,38 +137,80 @@ def _loop(count: Any, body: Callable[[jax.Array, _T], _T], start: _T) -> _T:
     return end
 
 
+def start_lanes(module: Any, shape: Shape, data: Data, room: tuple[int, ...]) -> Lane:
+    """State before the first step: leaves (K, S, *room, ...), every lane alike."""
+
+    def one_model(fold: jax.Array, seed_index: jax.Array) -> Lane:
+        initial, _ = minibatches.model_keys(data.seed, fold, seed_index)
+        params = module.init(initial, sample(data))["params"]
+        return Lane(
+            params,
+            optimiser.start(params),
+            jnp.asarray(jnp.inf, jnp.float32),
+            jnp.asarray(-1, jnp.int32),
+        )
+
+    over_seeds = jax.vmap(one_model, in_axes=(None, 0))
+    models = jax.vmap(over_seeds, in_axes=(0, None))(
+        jnp.arange(len(data.counts)), jnp.arange(shape.seeds)
+    )
+
+    def spread(leaf: jax.Array) -> jax.Array:
+        lanes = leaf.reshape(*leaf.shape[:2], *(1,) * len(room), *leaf.shape[2:])
+        return jnp.broadcast_to(lanes, (*leaf.shape[:2], *room, *leaf.shape[2:]))
+
+    everyone: Lane = jax.tree.map(spread, models)
+    return everyone
+
+
+def sample(data: Data) -> jax.Array:
+    """An input of one row, as a module is initialised with."""
+    return jnp.zeros((1, data.features.shape[1]), jnp.float32)
+
+
 def train_folds(
-    module: Any, shape: Shape, data: Data, hyper: Hyper, chunks: jax.Array, *, keep: bool
+    module: Any,
+    shape: Shape,
+    data: Data,
+    hyper: Hyper,
+    state: Lane,
+    chunks: jax.Array,
+    first: jax.Array,
+    stop: jax.Array,
 ) -> Trained:
-    """All folds, one after another; `hyper` leaves are (capacity, lanes)."""
+    """Steps `first` to `stop` - 1 of all folds, one after another, and the scores after them.
 
-    def one_fold(fold: jax.Array) -> Trained:
-        def one_seed(seed_index: jax.Array) -> Lane:
-            return _train_seed(module, shape, data, hyper, chunks, fold, seed_index)
+    Leaves of `hyper` are (capacity, lanes, ...), those of `state` (K, S, capacity, lanes,
+    ...). Lanes in chunks beyond the first `chunks` are left as they are, with scores of zero.
+    """
 
-        lanes = lax.map(one_seed, jnp.arange(shape.seeds))
+    def one_fold(given: tuple[jax.Array, Lane]) -> Trained:
+        fold, before = given
+
+        def one_seed(given: tuple[jax.Array, Lane]) -> Lane:
+            seed_index, lanes = given
+            _, key = minibatches.model_keys(data.seed, fold, seed_index)
+            return _train_seed(module, shape, data, hyper, lanes, chunks, fold, key, first, stop)
+
+        after = lax.map(one_seed, (jnp.arange(shape.seeds), before))
         rows = lax.dynamic_slice_in_dim(data.features, data.first[fold], shape.validation_rows)
 
         def score(chunk: jax.Array, scores: jax.Array) -> jax.Array:
-            found: jax.Array = jax.vmap(
-                lambda params: score_rows(
-                    module, shape.kind, params, data.mean[fold], data.scale[fold], rows
-                ),
-                in_axes=1,  # behind the seeds
-            )(_at(lanes.params, chunk, axis=1))
+            def one(params: Any, mask: jax.Array | None) -> jax.Array:
+                scaler = {"mean": data.mean[fold], "scale": data.scale[fold]}
+                lane = {"network": params, "mask": mask, **scaler}
+                return score_rows(module, shape.kind, lane, rows)
+
+            # Lanes stand behind the seeds in the parameters.
+            own = _at(after.params, chunk, axis=1), _at(hyper.feature_mask, chunk)
+            found = jax.vmap(one, in_axes=(1, 0))(*own)
             scored: jax.Array = _put(scores, found, chunk)
             return scored
 
         room = jnp.zeros((*hyper.dropout.shape, shape.validation_rows), jnp.float32)
-        return Trained(
-            scores=_loop(chunks, score, room),
-            loss=lanes.loss,
-            failed_at=lanes.failed_at,
-            finite=_all_finite(lanes.params, axes=3),
-            params=lanes.params if keep else None,
-        )
+        return Trained(after, _loop(chunks, score, room), _all_finite(after.params, axes=3))
 
-    folds: Trained = lax.map(one_fold, jnp.arange(len(data.counts)))
+    folds: Trained = lax.map(one_fold, (jnp.arange(len(data.counts)), state))
     return folds
 
 
@@ -172,41 +219,32 @@ def _train_seed(
     shape: Shape,
     data: Data,
     hyper: Hyper,
+    lanes: Lane,
     chunks: jax.Array,
     fold: jax.Array,
-    seed_index: jax.Array,
+    key: jax.Array,
+    first: jax.Array,
+    stop: jax.Array,
 ) -> Lane:
-    """All lanes of one fold and seed from the first step to the last."""
-    initial, key = minibatches.model_keys(data.seed, fold, seed_index)
-    sample = jnp.zeros((1, data.features.shape[1]), jnp.float32)
-    params = module.init(initial, sample)["params"]
-    start = Lane(
-        params,
-        optimiser.start(params),
-        jnp.asarray(jnp.inf, jnp.float32),
-        jnp.asarray(-1, jnp.int32),
-    )
-    everyone: Lane = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, (*hyper.dropout.shape, *leaf.shape)), start
-    )
+    """All lanes of one fold and seed through steps `first` to `stop` - 1."""
     block = block_length(shape, data.features.shape[1], module.masked_units)
 
     def advance(index: jax.Array, state: Lane) -> Lane:
-        first = index * block
-        count = jnp.minimum(block, shape.steps - first)
-        table = _table(module, shape, data, fold, key, first + jnp.arange(block))
+        begin = first + index * block
+        count = jnp.minimum(block, stop - begin)
+        table = _table(module, shape, data, fold, key, begin + jnp.arange(block))
 
         def train(chunk: jax.Array, state: Lane) -> Lane:
             here, values = _at((state, hyper), chunk)
             there: Lane = jax.vmap(
-                lambda lane, own: _train_lane(module, shape.kind, lane, own, table, first, count)
+                lambda lane, own: _train_lane(module, shape.kind, lane, own, table, begin, count)
             )(here, values)
             trained: Lane = _put(state, there, chunk)
             return trained
 
         return _loop(chunks, train, state)
 
-    return _loop(-(-shape.steps // block), advance, everyone)
+    return _loop((stop - first + block - 1) // block, advance, lanes)
 
 
 def _train_lane(
@@ -224,7 +262,8 @@ def _train_lane(
         now = _at(table, index)
 
         def minibatch_loss(params: Any) -> jax.Array:
-            logits = module.apply({"params": params}, now.inputs, hyper.dropout, now.bits)
+            inputs = masked(now.inputs, hyper.feature_mask)
+            logits = module.apply({"params": params}, inputs, hyper.dropout, now.bits)
             return losses.loss(kind, logits, now.labels, hyper.label_smoothing)
 
         loss, gradient = jax.value_and_grad(minibatch_loss)(lane.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -19,9 +20,12 @@ def standardise(x: jax.Array, mean: jax.Array, scale: jax.Array) -> jax.Array:
     return (x - mean) * (1 / scale)
 
 
-def score_rows(
-    module: Any, kind: Kind, params: Any, mean: jax.Array, scale: jax.Array, x: jax.Array
-) -> jax.Array:
+def masked(inputs: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Standardised features (..., F) with those set to their mean whose mask (F,) is 0."""
+    return inputs if mask is None else inputs * mask
+
+
+def score_rows(module: Any, kind: Kind, parameters: Mapping[str, Any], x: jax.Array) -> jax.Array:
     """Score rows with the mean over the seeds of one configuration and fold.
 
     Pure JAX, free of side effects: jit it, export it, or call it inside a larger program.
@@ -32,10 +36,9 @@ def score_rows(
         Of `windtunnel.models.factory.create`.
     kind : "direction" or "forward_return"
         Decides the meaning of the score.
-    params : pytree of arrays with leading axis S
-        One set of parameters a seed.
-    mean, scale : (F,) float32
-        The scaler of the rows that the parameters were trained on.
+    parameters : mapping
+        As `windtunnel.protocols.FittedModel.parameters` gives them: `network`, a pytree with
+        leading axis S; `mean` and `scale` (F,), the scaler; perhaps `mask` (F,).
     x : (rows, F) float32
         Raw features.
 
@@ -45,7 +48,8 @@ def score_rows(
         Direction: 2 p - 1, where p is the probability of a rise. Forward return: the
         predicted standardised return. NaN in every row with a NaN feature.
     """
-    inputs = standardise(x, mean, scale)
-    logits = jax.vmap(lambda one: module.apply({"params": one}, inputs))(params)
+    inputs = standardise(x, parameters["mean"], parameters["scale"])
+    inputs = masked(inputs, parameters.get("mask"))
+    logits = jax.vmap(lambda one: module.apply({"params": one}, inputs))(parameters["network"])
     scores = jnp.mean(losses.score(kind, logits), axis=0)
     return jnp.where(jnp.isnan(x).any(axis=1), jnp.nan, scores)

@@ -19,6 +19,7 @@ from windtunnel.config import StudyFile, load_study_file, parse_study, study_dig
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
 from windtunnel.errors import DataError, RunError, TrainingError
+from windtunnel.findings import Work
 from windtunnel.ledger import Ledger, LedgerCohort, LedgerTrial
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
@@ -233,7 +234,8 @@ def _carry_out(
 
         folds = pipeline(course.task)
         _tune(run, course, folds, bus)
-        final = conclusion.conclude(run, course, gated, folds, pipeline, bus, open_holdout)
+        work = Work(run, course, gated, folds, pipeline, bus)
+        final = conclusion.conclude(work, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
     return StudyResult.load(run)
@@ -305,7 +307,6 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
             f"all {len(trials)} trials failed, for example: {'; '.join(reasons)}",
             "Narrow the search of learning_rate, or look at the bars",
         )
-    run.write_table("trials.parquet", trials)
 
 
 def _outcomes(table: pl.DataFrame, study: StudyFile) -> list[Outcome]:

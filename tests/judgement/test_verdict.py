@@ -69,6 +69,12 @@ def test_a_failed_audit_leaves_nothing_to_believe() -> None:
     assert found.sentences[0] == "Failed audits: leak and fills."
 
 
+def test_a_refuted_study_did_not_open_its_holdout() -> None:
+    found = verdict(failed_audits=("leak",), holdout=None, holdout_benchmark=None)
+    assert "The holdout was not opened" in found.sentences[4]
+    assert found.sentences[-1] == "Reject: doubts remain about audits."
+
+
 def test_a_second_look_is_named() -> None:
     assert "look number 3" in " ".join(verdict(forced_looks=2).sentences)
 

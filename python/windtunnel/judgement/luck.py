@@ -104,7 +104,7 @@ def weigh_luck(
         "trials_project": trials_ever,
         "track_record_bars": len(own),
     }
-    if not _varies(own):
+    if not overfitting.varies(own[:, None])[0]:
         reasons = dict.fromkeys(
             ("psr", "dsr", "sidak_p", "pbo", "sharpe_low", "sharpe_high"),
             "the champion's returns do not vary: it hardly traded",
@@ -157,14 +157,10 @@ def weigh_luck(
     if figures["min_track_record_bars"] is None:
         reasons["min_track_record_bars"] = "a Sharpe ratio that is not positive never suffices"
     active = own - held
-    figures["psr_active"] = _Shape.of(active).psr() if _varies(active) else None
+    figures["psr_active"] = (
+        _Shape.of(active).psr() if overfitting.varies(active[:, None])[0] else None
+    )
     return Luck(figures, reasons, logits)
-
-
-def _varies(series: Float64Array) -> bool:
-    """Whether a series has a spread beyond rounding."""
-    scale = float(np.abs(series).max(initial=0.0))
-    return bool(series.std() > 1e-12 * scale) if scale else False
 
 
 def _finite(value: float) -> float | None:

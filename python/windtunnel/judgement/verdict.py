@@ -51,7 +51,8 @@ def judge(
         "trials": dsr is None or dsr < CONFIDENT,
         "overfitting": pbo is None or pbo > OVERFIT,
         "benchmark": active is None or active < CONFIDENT,
-        "holdout": holdout is None or not _above(holdout["sharpe"], 0.0),
+        # What was refuted before the holdout was not put to that test.
+        "holdout": not failed_audits and (holdout is None or not _above(holdout["sharpe"], 0.0)),
         "costs": math.isnan(break_even_bps) or break_even_bps < 2 * cost_bps,
     }
     doubted = [name for name, raised in doubts.items() if raised]
@@ -61,7 +62,7 @@ def judge(
         _trials_sentence(figures),
         _overfitting_sentence(pbo),
         _benchmark_sentence(metrics, benchmark, active),
-        _holdout_sentence(holdout, holdout_benchmark, forced_looks),
+        _holdout_sentence(holdout, holdout_benchmark, forced_looks, refuted=bool(failed_audits)),
         _cost_sentence(break_even_bps, cost_bps),
         f"{DECISIONS[level]}: "
         + (f"doubts remain about {_listed(doubted)}." if doubted else "no doubt was raised."),
@@ -125,7 +126,11 @@ def _benchmark_sentence(metrics: Figures, benchmark: Figures, active: float | No
     return f"{compared}; it beats holding with probability {active:.2f}, trials not counted."
 
 
-def _holdout_sentence(holdout: Figures | None, benchmark: Figures | None, forced_looks: int) -> str:
+def _holdout_sentence(
+    holdout: Figures | None, benchmark: Figures | None, forced_looks: int, *, refuted: bool
+) -> str:
+    if refuted:
+        return "The holdout was not opened: what is refuted already is not worth a look."
     if holdout is None or benchmark is None:
         return "The holdout was read by an earlier run and stays closed; nothing confirms this."
     again = (

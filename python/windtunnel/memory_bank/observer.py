@@ -2,7 +2,7 @@
 
 Whoever moves an alias or raises an alert emits an event and need not know the bank::
 
-    bus.subscribe(Remember(MemoryBank("memory_bank")), *Remember.KINDS)
+    bus.subscribe(Remember(MemoryBank("memory_bank")), *Remember.kinds)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Remember:
         Gives the moment at which an event is recorded.
     """
 
-    KINDS: ClassVar[tuple[type[Event], ...]] = (
+    kinds: ClassVar[tuple[type[Event], ...]] = (
         AliasMoved,
         AlertRaised,
         AlertResolved,

@@ -3,6 +3,7 @@
 Sharpe ratios here are per period, not annualised; g3 is skewness, g4 raw kurtosis.
 """
 
+from windtunnel.overfitting._returns import varies
 from windtunnel.overfitting.annualisation import annual_sharpe, annualisation_factor
 from windtunnel.overfitting.block_length import common_block_length, stationary_block_length
 from windtunnel.overfitting.bootstrap import SharpeInterval, bootstrap_sharpe_interval
@@ -54,4 +55,5 @@ __all__ = [
     "sidak_p_value",
     "stationary_block_length",
     "superior_predictive_ability",
+    "varies",
 ]

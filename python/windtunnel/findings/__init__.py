@@ -1,0 +1,97 @@
+"""All that is known of a study once its trials are done and the holdout was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from windtunnel import events, finals, judgement
+from windtunnel.errors import HoldoutSealedError
+from windtunnel.findings.evidence import Evidence, Work, gather
+from windtunnel.findings.life import StudyLife
+from windtunnel.findings.trial_table import TrialTable
+from windtunnel.holdout import open_holdout
+
+__all__ = ["Evidence", "Findings", "StudyLife", "TrialTable", "Work", "find"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings(Evidence):
+    """The evidence, the look at the holdout, and what both allow one to believe.
+
+    Attributes
+    ----------
+    model : FinalModel
+        The champion refitted on all development bars.
+    holdout : HoldoutResult or None
+        None while the holdout stays sealed.
+    seal : str
+        When the holdout was read, or why not, in a sentence.
+    earlier_looks : tuple of str
+        Looks of other runs at the same bars.
+    """
+
+    model: finals.FinalModel
+    holdout: finals.HoldoutResult | None
+    seal: str
+    earlier_looks: tuple[str, ...]
+    verdict: judgement.Verdict
+    created: datetime
+
+
+def find(work: Work, table: TrialTable, force_reason: str | None) -> Findings:
+    """Gather the evidence, look at the holdout, judge; only the look and audits are on record."""
+    evidence = gather(work, table)
+    for problem in evidence.problems:
+        work.bus.emit(events.Warned(problem))
+    work.begin("refit")
+    final = work.make(work.course.final_task)
+    model = finals.refit(work.course, final, evidence.champion.params)
+    holdout: finals.HoldoutResult | None = None
+    earlier: tuple[str, ...] = ()
+    if evidence.failed_audits:
+        seal = f"sealed: not opened, since audits failed ({', '.join(evidence.failed_audits)})"
+    else:
+        try:
+            start, stop = work.course.plan.holdout
+            stamps = work.course.panel.timestamps
+            look = open_holdout(
+                work.run.path.parent / "holdout.jsonl",
+                work.run.id.split("~")[0],
+                work.course.panel.symbols,
+                stamps[start],
+                stamps[stop - 1],
+                force_reason=force_reason,
+            )
+            work.begin("holdout", f"{stop - start} bars, read once")
+            holdout = finals.look(final, model, evidence.champion.params)
+            seal, earlier = look.seal, look.earlier
+        except HoldoutSealedError as error:
+            seal = error.problem
+            work.bus.emit(events.Warned(str(error)))
+    return Findings(
+        **vars(evidence),
+        model=model,
+        holdout=holdout,
+        seal=seal,
+        earlier_looks=earlier,
+        verdict=_judge(evidence, holdout, len(earlier)),
+        created=datetime.now(UTC),
+    )
+
+
+def _judge(
+    evidence: Evidence, holdout: finals.HoldoutResult | None, forced_looks: int
+) -> judgement.Verdict:
+    costs = evidence.course.study.costs
+    return judgement.judge(
+        evidence.luck,
+        evidence.metrics,
+        evidence.benchmark_metrics,
+        holdout.metrics if holdout else None,
+        holdout.benchmark_metrics if holdout else None,
+        break_even_bps=evidence.stress.break_even_bps,
+        cost_bps=costs.fee_bps + costs.half_spread_bps,
+        forced_looks=forced_looks,
+        failed_audits=evidence.failed_audits,
+    )

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,32 @@ def test_digests_name_what_changed(tmp_path: Path) -> None:
     after = artifacts.digests(tmp_path, leave_out=frozenset({"y"}))
     assert list(after) == ["a/x"]
     assert after["a/x"] != before["a/x"]
+
+
+def test_of_two_who_make_a_directory_the_second_is_told(tmp_path):
+    late = artifacts.new_directory(tmp_path / "made")
+    (late.__enter__() / "file").write_text("late")
+    with artifacts.new_directory(tmp_path / "made") as early:
+        (early / "file").write_text("early")
+    with pytest.raises(FileExistsError):
+        late.__exit__(None, None, None)
+    assert (tmp_path / "made" / "file").read_text() == "early"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_of_many_who_create_a_file_one_succeeds(tmp_path):
+    start = threading.Barrier(8)
+    created = []
+
+    def create(me):
+        start.wait()
+        created.append((artifacts.create_bytes(tmp_path / "one", me), me))
+
+    threads = [threading.Thread(target=create, args=(bytes([me]) * 9999,)) for me in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [me for success, me in created if success]
+    assert (tmp_path / "one").read_bytes() == winner
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]

@@ -7,6 +7,7 @@ starts after a crash, sees the old artifact or the new one, never a mix.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -17,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write `content` to `path` by temporary file, fsync, rename and directory fsync."""
+def write_bytes(path: str | Path, content: bytes, *, scratch: Path | None = None) -> None:
+    """Write `content` to `path` by temporary file, fsync, rename and directory fsync.
+
+    The temporary file lies beside `path`, or in `scratch` on the same file system.
+    """
     path = Path(path)
-    with _written_beside(path, content) as temporary:
+    with _unfinished(path, content, scratch) as temporary:
         temporary.replace(path)
     sync(path.parent)
 
 
-def create_bytes(path: str | Path, content: bytes) -> bool:
+def create_bytes(path: str | Path, content: bytes, *, scratch: Path | None = None) -> bool:
     """Write `content` to `path` unless there is a file already; of several callers one succeeds.
 
     The file appears whole, by a hard link, which fails where the name is taken: also between
@@ -37,7 +41,7 @@ def create_bytes(path: str | Path, content: bytes) -> bool:
         False when `path` existed; nothing was changed then.
     """
     path = Path(path)
-    with _written_beside(path, content) as temporary:
+    with _unfinished(path, content, scratch) as temporary:
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -47,10 +51,11 @@ def create_bytes(path: str | Path, content: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
-    """A temporary file in the directory of `path` that holds `content`, on the disk."""
+def _unfinished(path: Path, content: bytes, scratch: Path | None) -> Iterator[Path]:
+    """A temporary file that holds `content`, on the disk, to become `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    place = scratch or path.parent
+    handle, name = tempfile.mkstemp(dir=place, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -106,11 +111,21 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         yield temporary
         for entry in [*temporary.rglob("*"), temporary]:
             sync(entry)
-        temporary.rename(path)
+        _rename_to_new(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync(path.parent)
+
+
+def _rename_to_new(directory: Path, path: Path) -> None:
+    """Rename; another process may have made `path` since it was looked for."""
+    try:
+        directory.rename(path)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise FileExistsError(path) from None
+        raise
 
 
 def digest(path: str | Path) -> str:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from windtunnel.cli import memory, show
+from windtunnel.cli import canary, memory, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.errors import RunError, WindtunnelError
@@ -29,7 +29,16 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(memory.app, name="memory")
+app.add_typer(canary.app, name="canary")
 app.command()(audit)
+for command in (
+    release.register,
+    release.promote,
+    release.rollback,
+    release.retire,
+    release.history,
+):
+    app.command()(command)
 
 INTERRUPTED = 130
 
@@ -209,11 +218,12 @@ def serve(
 
 
 @app.command()
-def models(workspace: Workspace = Path(), as_json: Json = False) -> None:
+def models(
+    workspace: Workspace = Path(), location: release.Location = None, as_json: Json = False
+) -> None:
     """List registered models, their versions and aliases."""
-    from windtunnel.deployment.registry import Registry  # noqa: PLC0415
-
-    show.models(Console(), Registry(workspace / "registry"), as_json=as_json)
+    registry = release.open_registry(workspace, location)
+    show.models(Console(), registry, as_json=as_json)
 
 
 @app.command()

@@ -107,7 +107,7 @@ def _against_benchmark(figures: Mapping[str, Any]) -> Table:
 
 def runs(console: Console, found: Iterable[Run], *, as_json: bool) -> None:
     """Runs of a workspace and their verdicts."""
-    rows = [
+    listed = [
         {
             "run": str(run.path),
             "complete": run.complete,
@@ -116,17 +116,17 @@ def runs(console: Console, found: Iterable[Run], *, as_json: bool) -> None:
         for run in found
     ]
     if as_json:
-        print(json.dumps(rows))  # noqa: T201 - the machine-readable answer
+        print(json.dumps(listed))  # noqa: T201 - the machine-readable answer
         return
-    _rows(console, rows, "no runs here yet")
+    rows(console, listed, "no runs here yet")
 
 
 def models(console: Console, registry: Registry, *, as_json: bool) -> None:
     """Registered models."""
-    rows = []
+    listed = []
     for name in registry.names():
         aliases = registry.state(name).aliases
-        rows += [
+        listed += [
             {
                 "model": name,
                 "version": kept.version,
@@ -137,18 +137,18 @@ def models(console: Console, registry: Registry, *, as_json: bool) -> None:
             for kept in registry.versions(name)
         ]
     if as_json:
-        print(json.dumps(rows))  # noqa: T201
+        print(json.dumps(listed))  # noqa: T201
         return
-    _rows(console, rows, "no models are registered here yet")
+    rows(console, listed, "no models are registered here yet")
 
 
 def ledger(console: Console, kept: Ledger, *, as_json: bool) -> None:
     """Trials ever made, a row a run."""
-    rows = kept.summary()
+    listed = kept.summary()
     if as_json:
-        print(json.dumps(rows))  # noqa: T201
+        print(json.dumps(listed))  # noqa: T201
         return
-    _rows(console, rows, "no trials have been made here yet")
+    rows(console, listed, "no trials have been made here yet")
 
 
 def pairs(console: Console, values: Mapping[str, str], *, as_json: bool) -> None:
@@ -169,12 +169,13 @@ def features(console: Console, kinds: Iterable[Any]) -> None:
     console.print(table)
 
 
-def _rows(console: Console, rows: list[dict[str, Any]], empty: str) -> None:
-    if not rows:
+def rows(console: Console, found: list[dict[str, Any]], empty: str) -> None:
+    """A table of records that have the same fields; `empty` where there are none."""
+    if not found:
         console.print(empty)
         return
-    table = Table(*rows[0])
-    for row in rows:
+    table = Table(*found[0])
+    for row in found:
         table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     console.print(table)
 

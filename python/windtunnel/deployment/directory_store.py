@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from pathlib import Path
 
 from windtunnel import artifacts
 from windtunnel.errors import RegistryError
 
+_UNFINISHED = ".unfinished"  # apart, since a bundle's directory holds its files and no other
 _ABANDONED = 3600.0  # seconds; no write of one file takes an hour
 
 
@@ -14,8 +18,8 @@ class DirectoryStore:
     """Files below `root`; see `windtunnel.deployment.store.Store`.
 
     There is no lock. What a killed writer leaves behind is a temporary file that nothing
-    reads; the next writer in the same directory removes it once it is an hour older than a
-    file that the file server dates now, so that the clocks of machines do not matter.
+    reads; a later writer removes it once it is an hour older than a file that the file server
+    has just dated, so that the clocks of machines do not matter.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,9 +39,7 @@ class DirectoryStore:
         """Write `key` unless it exists; False when it does."""
         path = self.root / key
         try:
-            self._make(path.parent)
-            created = artifacts.create_bytes(path, content)
-            self._sweep(path)
+            created = artifacts.create_bytes(path, content, scratch=self._ready(path))
         except OSError as error:
             raise self._failed(key, "written", error) from None
         return created
@@ -46,10 +48,8 @@ class DirectoryStore:
         """Write `key` whole; the file is read-only, as everything in a registry."""
         path = self.root / key
         try:
-            self._make(path.parent)
-            artifacts.write_bytes(path, content)
+            artifacts.write_bytes(path, content, scratch=self._ready(path))
             path.chmod(0o444)
-            self._sweep(path)
         except OSError as error:
             raise self._failed(key, "written", error) from None
 
@@ -67,22 +67,28 @@ class DirectoryStore:
         """The directory that holds `key`."""
         return self.root / key
 
+    def _ready(self, path: Path) -> Path:
+        """Where to write the temporary file that becomes `path`, old ones swept."""
+        scratch = self.root / _UNFINISHED
+        self._make(path.parent)
+        self._make(scratch)
+        handle, probe = tempfile.mkstemp(dir=scratch, prefix=".now.", suffix=".tmp")
+        os.close(handle)
+        now = Path(probe).stat().st_mtime
+        Path(probe).unlink()
+        for leftover in scratch.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+                if now - leftover.stat().st_mtime > _ABANDONED:
+                    leftover.unlink()
+        return scratch
+
     def _make(self, directory: Path) -> None:
-        """Make a directory, and its name last: a file in it is safe only once that is."""
+        """Make a directory, its own name on the disk: a file in it is safe only then."""
         if directory.is_dir():
             return
         self._make(directory.parent)
         directory.mkdir(exist_ok=True)
         artifacts.sync(directory.parent)
-
-    def _sweep(self, fresh: Path) -> None:
-        now = fresh.stat().st_mtime
-        for leftover in fresh.parent.glob(".*.tmp"):
-            try:
-                if now - leftover.stat().st_mtime > _ABANDONED:
-                    leftover.unlink(missing_ok=True)
-            except FileNotFoundError:  # its writer was alive and has just finished
-                continue
 
     def _failed(self, key: str, what: str, error: OSError) -> RegistryError:
         return RegistryError(

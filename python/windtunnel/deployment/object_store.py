@@ -119,12 +119,14 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def _failures(self, key: str, what: str) -> Iterator[None]:
-        """Whatever a driver raises, except that a key exists or does not, in the house's form."""
+        """Whatever a driver raises, except that a key exists or is not there, as one error."""
         try:
             yield
-        except (FileNotFoundError, FileExistsError):
+        except FileExistsError:
             raise
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and what in {"read", "listed"}:
+                raise
             raise RegistryError(
                 f"registry {self.location!r}: {key} cannot be {what}: "
                 f"{type(error).__name__}: {error}",

@@ -11,7 +11,7 @@ from windtunnel.deployment.chain import Chain
 from windtunnel.deployment.copies import Copies
 from windtunnel.deployment.manifest import NAME_PATTERN, Manifest, manifest_digest, read_verified
 from windtunnel.deployment.state import State
-from windtunnel.deployment.store import open_store
+from windtunnel.deployment.store import Store, open_store
 from windtunnel.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class RegistryReader:
 
     Parameters
     ----------
-    location : path or URL
+    location : path, URL or Store
         A directory, or for example ``s3://bucket/registry``; need not exist yet.
     """
 
-    def __init__(self, location: str | Path) -> None:
+    def __init__(self, location: str | Path | Store) -> None:
         self._store = open_store(location)
         self._copies = Copies(self._store)
 

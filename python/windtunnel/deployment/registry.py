@@ -24,7 +24,9 @@ from windtunnel.deployment.gate import examine, failed, require
 from windtunnel.deployment.manifest import manifest_digest, read_verified
 from windtunnel.deployment.reader import RegistryReader, Version, as_record
 from windtunnel.deployment.state import ALIASES, Canary, Mode, State
+from windtunnel.deployment.store import Store
 from windtunnel.errors import RegistryError
+from windtunnel.events import AliasMoved, EventBus
 
 __all__ = [
     "ALIASES",
@@ -53,10 +55,13 @@ class Registry(RegistryReader):
 
     Parameters
     ----------
-    location : path or URL
+    location : path, URL or Store
         A directory, or for example ``s3://bucket/registry``; made on first registration.
     certify : callable, optional
         What a bundle must pass to be registered, tried and promoted; the replay by default.
+    bus : EventBus, optional
+        Where `AliasMoved` goes once a move is on record. The record is the truth: a process
+        that dies in between has moved the alias and told nobody.
 
     Notes
     -----
@@ -65,9 +70,16 @@ class Registry(RegistryReader):
     generation (compare and swap).
     """
 
-    def __init__(self, location: str | Path, *, certify: Certify = replay_certificate) -> None:
+    def __init__(
+        self,
+        location: str | Path | Store,
+        *,
+        certify: Certify = replay_certificate,
+        bus: EventBus | None = None,
+    ) -> None:
         super().__init__(location)
         self._certify = certify
+        self._bus = bus
 
     def register(self, bundle: str | Path, *, note: str, who: str | None = None) -> int:
         """Keep an immutable copy of a bundle as the next version of its model.
@@ -313,8 +325,33 @@ class Registry(RegistryReader):
                 return state
             after = chain.append(state, change)
             if after is not None:
+                self._tell(state, after, change)
                 return after
             state = chain.head(state)
+
+    def _tell(self, before: State, after: State, change: Change) -> None:
+        """Let observers know which of the aliases that serve have moved."""
+        if self._bus is None:
+            return
+        for alias in ("champion", "canary"):
+            was, now = before.aliases.get(alias), after.aliases.get(alias)
+            if was == now or (now is None and was == after.champion):
+                continue  # a canary that became champion is told once
+            version = None if now is None else self._version(after, now)
+            self._bus.emit(
+                AliasMoved(
+                    model=after.name,
+                    alias=alias,
+                    version=now,
+                    previous=was,
+                    why=change.why,
+                    who=change.who,
+                    rolled_back=change.action == "rolled_back",
+                    digest="" if version is None else version.digest,
+                    run="" if version is None else self.manifest(version).run,
+                    figures=dict(change.details.get("evidence") or {}),
+                )
+            )
 
 
 def _user() -> str:

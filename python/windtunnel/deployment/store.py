@@ -44,8 +44,8 @@ class Store(Protocol):
         ...
 
 
-def open_store(location: str | Path) -> Store:
-    """The store at a path, or at a URL such as ``s3://bucket/registry``.
+def open_store(location: str | Path | Store) -> Store:
+    """The store at a path, or at a URL such as ``s3://bucket/registry``; a store as it is.
 
     Raises
     ------
@@ -54,6 +54,8 @@ def open_store(location: str | Path) -> Store:
     """
     from windtunnel.deployment.directory_store import DirectoryStore  # noqa: PLC0415 - a cycle
 
+    if not isinstance(location, str | Path):
+        return location
     text = str(location)
     scheme, separator, rest = text.partition("://")
     if isinstance(location, Path) or not separator:

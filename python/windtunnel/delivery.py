@@ -41,7 +41,7 @@ def export(found: Findings, path: Path) -> None:
     module = create(study.model)
     kind = study.label.kind
     policies = policy_table(study, [found.champion.params])
-    used = course.features.values[course.final_task.train[0]]
+    rows = _in_time(course.final_task.train[0], study.study.seed)
     stamps = course.panel.timestamps
     export_bundle(
         path,
@@ -80,7 +80,8 @@ def export(found: Findings, path: Path) -> None:
             earlier_looks=len(found.earlier_looks),
         ),
         model={"family": study.model.family, "hidden": list(study.model.hidden)},
-        reference=_sample(used, study.study.seed),
+        reference=course.features.values[rows],
+        reference_bars=np.nonzero(rows)[0],
         replay=replay_frame(
             course.panel,
             course.plan.holdout,
@@ -115,9 +116,25 @@ def register(run: Run, bundle: Path) -> tuple[int, State]:
     return version, state
 
 
-def _sample(rows: npt.NDArray[np.float32], seed: int, most: int = 4096) -> npt.NDArray[np.float32]:
-    """At most `most` of the training rows, drawn without replacement, in their order."""
-    if len(rows) <= most:
-        return rows
-    picked = np.random.default_rng(seed).choice(len(rows), most, replace=False)
-    return rows[np.sort(picked)]
+def _in_time(used: npt.NDArray[np.bool_], seed: int, most: int = 16_384) -> npt.NDArray[np.bool_]:
+    """Choose at most `most` of the training rows (T, N), whole in time.
+
+    How much of a drift is no more than the way of the market shows only in rows that follow
+    one another. So where there are too many, some instruments are left out, and only when
+    one alone has too many, its oldest bars.
+    """
+    if used.sum() <= most:
+        return used
+    random = np.random.default_rng(seed)
+    kept = np.zeros_like(used)
+    room = most
+    for instrument in random.permutation(used.shape[1]):
+        count = int(used[:, instrument].sum())
+        if 0 < count <= room:
+            kept[:, instrument] = used[:, instrument]
+            room -= count
+    if not kept.any():
+        longest = int(used.sum(axis=0).argmax())
+        newest = np.flatnonzero(used[:, longest])[-most:]
+        kept[newest, longest] = True
+    return kept

@@ -60,6 +60,30 @@ def test_bundle_round_trip(bundle, example, maker):
     reference = bundle.reference()
     assert tuple(reference.columns) == maker.FEATURES
     assert not reference.is_empty()
+    assert bundle.reference_bars() is None
+
+
+def test_the_reference_keeps_its_bars(maker, example, tmp_path):
+    rows = example.features[: example.first]
+    defined = ~np.isnan(rows).any(axis=2)
+    bars = np.nonzero(defined)[0]
+    changes = {"reference": rows[defined], "reference_bars": bars}
+    bundle = load_bundle(maker.export_example(example, tmp_path / "bundle", **changes))
+    np.testing.assert_array_equal(bundle.reference_bars(), bars)
+    assert tuple(bundle.reference().columns) == maker.FEATURES
+    np.testing.assert_array_equal(bundle.reference().to_numpy(), rows[defined])
+
+
+@pytest.mark.parametrize("spoil", [lambda bars: bars[:-1], lambda bars: bars[::-1]])
+def test_bars_of_the_reference_must_fit_and_not_fall(spoil, maker, example, tmp_path):
+    rows = example.features[: example.first]
+    defined = ~np.isnan(rows).any(axis=2)
+    bars = spoil(np.nonzero(defined)[0])
+    with pytest.raises(BundleError, match="reference_bars"):
+        maker.export_example(
+            example, tmp_path / "bundle", reference=rows[defined], reference_bars=bars
+        )
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_bundle_gives_the_expected_scores(bundle, example):

@@ -18,6 +18,7 @@ from windtunnel.deployment.manifest import (
     PARAMETERS,
     PROGRAM,
     REFERENCE,
+    REFERENCE_BAR,
     REPLAY,
     Manifest,
     read_verified,
@@ -101,11 +102,25 @@ class Bundle:
 
     def reference(self) -> pl.DataFrame:
         """The sample of training rows: one Float32 column a feature."""
-        return pl.read_parquet(io.BytesIO(self._tables[REFERENCE]))
+        return self._read_reference().select(self.manifest.features)
+
+    def reference_bars(self) -> npt.NDArray[np.int64] | None:
+        """The bar number (rows,) of each row of `reference`, not falling.
+
+        None for a bundle that was exported without them: its rows are a sample in which
+        nothing follows anything.
+        """
+        frame = self._read_reference()
+        if REFERENCE_BAR not in frame.columns:
+            return None
+        return frame[REFERENCE_BAR].to_numpy().astype(np.int64)
 
     def replay_window(self) -> ReplayWindow:
         """The bars to replay, with the expected scores and exposures."""
         return read_replay(pl.read_parquet(io.BytesIO(self._tables[REPLAY])))
+
+    def _read_reference(self) -> pl.DataFrame:
+        return pl.read_parquet(io.BytesIO(self._tables[REFERENCE]))
 
     def _score_bucket(self, x: Float32Array) -> Float32Array:
         rows = len(x)

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import safetensors.numpy
 from jax import export
@@ -32,6 +33,7 @@ from windtunnel.deployment.manifest import (
     PARAMETERS,
     PROGRAM,
     REFERENCE,
+    REFERENCE_BAR,
     REPLAY,
     SEAL,
     Evidence,
@@ -72,6 +74,7 @@ def export_bundle(
     model: Mapping[str, Any],
     reference: Float32Array,
     replay: pl.DataFrame,
+    reference_bars: npt.NDArray[np.integer] | None = None,
 ) -> Path:
     """Write a bundle to `path`, whole or not at all.
 
@@ -88,6 +91,9 @@ def export_bundle(
         Everything `score` needs, the scaler's mean and scale included.
     reference : (rows, F) float32
         A sample of the training rows, kept for comparing what the service sees with it.
+    reference_bars : (rows,) int, optional
+        Number of the bar of each row of the reference, not falling: rows of one bar share
+        it. Without it nothing is known of how the rows follow one another.
     replay : polars.DataFrame
         From `windtunnel.deployment.replay_window.replay_frame`.
     name, study_digest, ..., model
@@ -105,17 +111,12 @@ def export_bundle(
         be exported.
     """
     path = Path(path)
-    if reference.ndim != 2 or reference.shape[1] != len(features):
-        raise BundleError(
-            f"reference: must be (rows, features={len(features)}), got {reference.shape}",
-            "Give raw feature rows in the order of `features`",
-        )
     leaves = flat_parameters(params)
     program, platforms = _export(score, params, len(features))
     contents = {
         PROGRAM: program,
         PARAMETERS: safetensors.numpy.save(leaves),
-        REFERENCE: _parquet(pl.DataFrame(np.float32(reference), schema=list(features))),
+        REFERENCE: _parquet(_reference(reference, features, reference_bars)),
         REPLAY: _parquet(replay),
     }
     manifest = Manifest(
@@ -206,6 +207,26 @@ def _without_source_locations() -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_traceback_in_locations_limit", before)  # type: ignore[no-untyped-call]
+
+
+def _reference(
+    rows: Float32Array, features: tuple[str, ...], bars: npt.NDArray[np.integer] | None
+) -> pl.DataFrame:
+    if rows.ndim != 2 or rows.shape[1] != len(features):
+        raise BundleError(
+            f"reference: must be (rows, features={len(features)}), got {rows.shape}",
+            "Give raw feature rows in the order of `features`",
+        )
+    frame = pl.DataFrame(np.float32(rows), schema=list(features))
+    if bars is None:
+        return frame
+    if bars.shape != rows.shape[:1] or (np.diff(bars) < 0).any() or (bars < 0).any():
+        raise BundleError(
+            f"reference_bars: must be {len(rows)} bar numbers that do not fall, got shape "
+            f"{bars.shape}",
+            "Sort the rows of the reference by bar",
+        )
+    return frame.with_columns(pl.Series(REFERENCE_BAR, bars, dtype=pl.UInt32))
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

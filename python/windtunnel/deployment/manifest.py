@@ -22,6 +22,7 @@ SEAL = "manifest.sha256"
 PROGRAM = "model.stablehlo"
 PARAMETERS = "params.safetensors"
 REFERENCE = "reference.parquet"
+REFERENCE_BAR = "bar"  # its column of bar numbers; no feature has a name without a window
 REPLAY = "replay.parquet"
 CONTENTS = (PROGRAM, PARAMETERS, REFERENCE, REPLAY)
 FILES = (*CONTENTS, MANIFEST, SEAL)

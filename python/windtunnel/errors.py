@@ -139,3 +139,9 @@ class RetrainError(WindtunnelError):
     """A re-study is refused: its budget or frequency is used up, or there is nothing new."""
 
     exit_code = 12
+
+
+class ServiceError(WindtunnelError):
+    """The prediction service was set up in a way that cannot work."""
+
+    exit_code = 13

@@ -92,6 +92,23 @@ class PredictionRefused(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionFailed(Event):
+    """A version failed on a request through no fault of the client."""
+
+    model: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRefused(Event):
+    """A version did not come into service: damaged, or it does not replay."""
+
+    model: str
+    version: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsScored(Event):
     """Rows went through a model; what drift detectors and the judge of a canary look at.

@@ -17,8 +17,10 @@ from windtunnel.deployment.registry import Registry
 
 SERVE = """
 import sys
-from windtunnel.serving.app import serve
-serve(sys.argv[1], port=int(sys.argv[2]), max_body_bytes=200_000, log_level="warning")
+from windtunnel.serving.server import serve
+from windtunnel.serving.settings import Settings
+settings = Settings(max_body_bytes=200_000)
+serve(sys.argv[1], port=int(sys.argv[2]), settings=settings, log_level="warning")
 print("ended", flush=True)
 """
 

@@ -12,7 +12,7 @@ import pytest
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.errors import RegistryError
-from windtunnel.serving.app import serve
+from windtunnel.serving.server import serve
 
 FORBIDDEN = (
     "flax",
@@ -32,12 +32,13 @@ from pathlib import Path
 import numpy as np
 from windtunnel.deployment.registry import Registry
 from windtunnel.serving import app
-from windtunnel.serving.answer import answer
+from windtunnel.serving.endpoint import _long_json
+from windtunnel.serving.settings import Settings
 from windtunnel.serving.service import open_predictor
 app.create_app(Path(sys.argv[1]))
 predictor = open_predictor(Registry(sys.argv[1]), None, "champion")
-reply, rows = answer(predictor, json.dumps({"features": [[0.0] * 6]}).encode())
-assert rows == 1 and json.loads(reply)["scores"][0] is not None
+reply, scored = _long_json(predictor, json.dumps({"features": [[0.0] * 6]}).encode(), Settings())
+assert len(scored.scores) == 1 and json.loads(reply)["scores"][0] is not None
 print(json.dumps(sorted(sys.modules)))
 """
 
@@ -121,13 +122,14 @@ def test_serve_finds_out_before_the_port_opens(registry_path, tmp_path):
 def test_unforeseen_fault_shows_no_stack_trace(registry_path, monkeypatch):
     import anyio
 
-    from windtunnel.serving import app as module
+    from windtunnel.serving import answer
+    from windtunnel.serving.app import create_app
 
     def fails(*_):
         raise RuntimeError("secret detail")
 
-    application = module.create_app(registry_path)
-    monkeypatch.setattr(module, "answer", fails)
+    application = create_app(registry_path)
+    monkeypatch.setattr(answer, "parse", fails)
     application.state.service.load()
 
     async def ask():

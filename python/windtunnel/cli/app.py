@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
 4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
-memory bank; 10 an audit failed; 130 interrupted, and resumable.
+memory bank; 10 an audit failed; 13 the settings of the service; 130 interrupted, and resumable.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rich.console import Console
 from windtunnel.cli import canary, memory, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
+from windtunnel.cli.serve import serve, token
 from windtunnel.errors import RunError, WindtunnelError
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ app.add_typer(memory.app, name="memory")
 app.add_typer(canary.app, name="canary")
 app.command()(audit)
 for command in (
+    serve,
+    token,
     release.register,
     release.promote,
     release.rollback,
@@ -196,25 +199,6 @@ def verify(run: RunPath) -> None:
             "Restore the files, or run the study anew with --fresh",
         )
     print(f"run {opened.id}: every file is as it was sealed")  # noqa: T201
-
-
-@app.command()
-def serve(
-    name: Annotated[str | None, typer.Argument(help="Model; the only one when absent.")] = None,
-    workspace: Workspace = Path(),
-    version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-) -> None:
-    """Answer /v1/predict from a registered model."""
-    try:
-        from windtunnel.serving.app import serve as listen  # noqa: PLC0415 - imports fastapi
-    except ModuleNotFoundError as error:
-        raise RunError(
-            f"the service needs {error.name!r}, which is not installed",
-            "Install it with `pip install 'windtunnel[serve]'`",
-        ) from None
-    listen(workspace / "registry", name, version, host=host, port=port)
 
 
 @app.command()

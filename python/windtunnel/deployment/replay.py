@@ -71,15 +71,40 @@ def replay(bundle: Bundle) -> ReplayCertificate:
 
 
 def score_panel(bundle: Bundle, panel: Panel, first: int) -> Float32Array:
-    """Scores of the bars of `panel` from index `first` on.
-
-    Bars more than the warm-up before `first` are not looked at: a feature's value depends,
-    bit for bit, on the bars of its window alone.
+    """Scores of the bars of `panel` from index `first` on, as `score_rows` gives them.
 
     Returns
     -------
     (T - first, N) float32
         NaN where a feature is undefined: warm-up, a window with a missing bar, or no bar.
+    """
+    return score_rows(bundle, panel, first).scores
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Scores of a panel's bars, and the R rows of features that they were computed from.
+
+    Attributes
+    ----------
+    scores : (T - first, N) float32
+        NaN where a feature is undefined: warm-up, a window with a missing bar, or no bar.
+    defined : (T - first, N) bool
+        Where there was a row to score.
+    features : (R, F) float32
+        Raw features, one row a place in `defined`, in its order.
+    """
+
+    scores: Float32Array
+    defined: BoolArray
+    features: Float32Array
+
+
+def score_rows(bundle: Bundle, panel: Panel, first: int) -> ScoredRows:
+    """Compute features and scores of the bars of `panel` from index `first` on.
+
+    Bars more than the warm-up before `first` are not looked at: a feature's value depends,
+    bit for bit, on the bars of its window alone.
     """
     start = max(0, first - bundle.manifest.warmup)
     features = compute(bars_from(panel, start), bundle.manifest.features).values[first - start :]
@@ -87,8 +112,10 @@ def score_panel(bundle: Bundle, panel: Panel, first: int) -> Float32Array:
     rows = features.reshape(-1, width)
     defined = ~np.isnan(rows).any(axis=1) & panel.listed[first:].ravel()
     scores = np.full(bars * instruments, np.nan, np.float32)
-    scores[defined] = bundle.score(rows[defined])
-    return scores.reshape(bars, instruments)
+    used = rows[defined]
+    scores[defined] = bundle.score(used)
+    shape = (bars, instruments)
+    return ScoredRows(scores.reshape(shape), defined.reshape(shape), used)
 
 
 def policy_exposures(

@@ -1,7 +1,8 @@
-"""One prediction, from the bytes of a request to the bytes of its answer."""
+"""One prediction, from the bytes of a JSON request to the bytes of its answer."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -9,53 +10,23 @@ from pydantic_core import from_json, to_json
 
 from windtunnel.data.panel import Float32Array
 from windtunnel.errors import BacktestError, FeatureError
-from windtunnel.serving.bars import read_bars, read_numbers, read_timestamp
-from windtunnel.serving.predictor import Decisions, Predictor
+from windtunnel.serving.predictor import Decisions, Predictor, Scored
 from windtunnel.serving.refusal import Refusal
 
 _FIELDS = ("bars", "features", "since", "state")
 _SHAPE = 'Send {"bars": ...} with optional "since" and "state", or {"features": [[...]]}'
+_AHEAD = 60.0  # seconds that a bar may lie in the future before it is no honest bar
 
 
-def answer(predictor: Predictor, body: bytes) -> tuple[bytes, int]:
-    """Answer a prediction request.
-
-    Parameters
-    ----------
-    predictor : Predictor
-    body : bytes
-        JSON, see `windtunnel.serving.schemas`.
-
-    Returns
-    -------
-    tuple of (bytes, int)
-        The answer as JSON, and the number of rows scored.
+def parse(body: bytes) -> dict[str, Any]:
+    """Read a request as a JSON object with the right fields.
 
     Raises
     ------
     Refusal
-        The request is not usable.
+        It is not JSON, not an object, or has not one of ``bars`` and ``features``.
     """
-    request = _parse(body)
-    if "features" in request:
-        scores = predictor.bundle.score(_read_features(request["features"], predictor))
-        return to_json({**_head(predictor), "scores": _plain(scores), "warnings": []}), len(scores)
-    decisions = _decide(predictor, request)
-    reply = {
-        **_head(predictor),
-        "decisions": _rows(decisions),
-        "state": decisions.state,
-        "warnings": decisions.warnings,
-    }
-    return to_json(reply), decisions.scores.size
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        request = from_json(body)
-    except ValueError as error:
-        problem = f"is not valid JSON: {str(error)[:120]}"
-        raise Refusal("json", "body", None, problem, _SHAPE) from None
+    request = read_json(body, _SHAPE)
     if not isinstance(request, dict):
         raise Refusal("type", "body", request, "must be a JSON object", _SHAPE)
     for name in request:
@@ -71,15 +42,62 @@ def _parse(body: bytes) -> dict[str, Any]:
     return request
 
 
-def _decide(predictor: Predictor, request: dict[str, Any]) -> Decisions:
+def read_json(body: bytes | str, remedy: str) -> Any:
+    """Parse JSON.
+
+    Raises
+    ------
+    Refusal
+        It is not valid; `remedy` says what would be.
+    """
+    try:
+        return from_json(body)
+    except ValueError as error:
+        problem = f"is not valid JSON: {str(error)[:120]}"
+        raise Refusal("json", "body", None, problem, remedy) from None
+
+
+def answer_bars(
+    predictor: Predictor, request: dict[str, Any], *, max_age_seconds: float | None = None
+) -> tuple[bytes, Scored]:
+    """Answer a request with ``bars``: the JSON, and the rows that were scored.
+
+    Raises
+    ------
+    Refusal
+        The request is not usable.
+    """
+    decisions = _decide(predictor, request, max_age_seconds)
+    return to_json(
+        {
+            **predictor.head,
+            "decisions": decision_rows(decisions),
+            "state": decisions.state,
+            "warnings": decisions.warnings,
+        }
+    ), decisions.scored
+
+
+def scores_reply(predictor: Predictor, scores: Float32Array) -> bytes:
+    """The JSON answer to a request with ``features``."""
+    return to_json({**predictor.head, "scores": _plain(scores), "warnings": ()})
+
+
+def _decide(
+    predictor: Predictor, request: dict[str, Any], max_age_seconds: float | None
+) -> Decisions:
+    # What reads bars loads polars and the kernels: a service of features never needs them.
+    from windtunnel.serving.bars import read_bars, read_timestamp  # noqa: PLC0415
+
     manifest = predictor.bundle.manifest
-    state = _read_state(request.get("state"), predictor)
+    state = read_state(request.get("state"), predictor)
     panel = read_bars(request["bars"], manifest.symbols)
+    check_age(panel.timestamps[-1], max_age_seconds, "bars.timestamp")
     first = panel.bars - 1
     if request.get("since") is not None:
         moment = np.datetime64(read_timestamp(request["since"], "since"), "us")
         if not panel.timestamps[0] <= moment <= panel.timestamps[-1]:
-            start, end = (_iso(panel.timestamps[i : i + 1])[0] for i in (0, panel.bars - 1))
+            start, end = (iso(panel.timestamps[i : i + 1])[0] for i in (0, panel.bars - 1))
             raise Refusal(
                 "since",
                 "since",
@@ -98,6 +116,11 @@ def _decide(predictor: Predictor, request: dict[str, Any]) -> Decisions:
             f"Send at least {manifest.warmup + 1} timestamps, {manifest.warmup} of them before "
             "the first decision",
         )
+    return decide(predictor, panel, first, state)
+
+
+def decide(predictor: Predictor, panel: Any, first: int, state: dict[str, int]) -> Decisions:
+    """`Predictor.decide`, with what the bars are to blame for as a Refusal."""
     try:
         return predictor.decide(panel, first, state)
     except (FeatureError, BacktestError) as error:  # a feature or score beyond float32
@@ -105,7 +128,46 @@ def _decide(predictor: Predictor, request: dict[str, Any]) -> Decisions:
         raise Refusal("out_of_range", "bars", None, error.problem, remedy) from None
 
 
-def _read_state(state: object, predictor: Predictor) -> dict[str, int]:
+def check_age(last: np.datetime64, max_age_seconds: float | None, field: str) -> None:
+    """Refuse bars that are too old to act on, or from the future.
+
+    Raises
+    ------
+    Refusal
+        By the clock of this machine.
+    """
+    if max_age_seconds is None:
+        return
+    now = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
+    age = float((now - last) / np.timedelta64(1, "s"))
+    if -_AHEAD <= age <= max_age_seconds:
+        return
+    stamp = iso(np.array([last]))[0]
+    if age > max_age_seconds:
+        raise Refusal(
+            "stale",
+            field,
+            stamp,
+            f"is the last bar and {age:.0f} s old, more than {max_age_seconds:g} s",
+            "Send newer bars; to ask about the past, use a service without a limit of age",
+        )
+    raise Refusal(
+        "stale",
+        field,
+        stamp,
+        f"is the last bar and {-age:.0f} s in the future",
+        "Check the bars' time zone, and the clocks of both machines",
+    )
+
+
+def read_state(state: object, predictor: Predictor) -> dict[str, int]:
+    """The policy's signals of a request, checked.
+
+    Raises
+    ------
+    Refusal
+        A symbol is unknown or a signal impossible.
+    """
     if state is None:
         return {}
     remedy = 'Give the "state" of the previous answer, or leave it out to start flat'
@@ -125,43 +187,10 @@ def _read_state(state: object, predictor: Predictor) -> dict[str, int]:
     return state
 
 
-def _read_features(features: object, predictor: Predictor) -> Float32Array:
-    names = predictor.bundle.manifest.features
-    remedy = f"Give rows of {len(names)} numbers: {', '.join(names)}"
-    if not isinstance(features, list) or not features:
-        raise Refusal("shape", "features", features, "must be a non-empty array of rows", remedy)
-    for i, row in enumerate(features):
-        if not isinstance(row, list):
-            raise Refusal("type", f"features[{i}]", row, "must be an array of numbers", remedy)
-        if len(row) != len(names):
-            problem = f"has {len(row)} numbers, the model takes {len(names)}"
-            raise Refusal("shape", f"features[{i}]", len(row), problem, remedy)
-    width = len(names)
-    flat = [value for row in features for value in row]
-    values = read_numbers(flat, lambda i: f"features[{i // width}][{i % width}]")
-    with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    if not np.isfinite(narrow).all():
-        i = int(np.argmin(np.isfinite(narrow)))
-        raise Refusal(
-            "not_finite",
-            f"features[{i // width}][{i % width}]",
-            flat[i],
-            "is beyond the range of float32",
-            "Give a feature as the study computes it",
-        )
-    return narrow.reshape(-1, width)
-
-
-def _head(predictor: Predictor) -> dict[str, Any]:
-    manifest = predictor.bundle.manifest
-    return {"model": manifest.name, "version": predictor.version, "trial": manifest.trial}
-
-
-def _rows(decisions: Decisions) -> list[dict[str, Any]]:
+def decision_rows(decisions: Decisions) -> list[dict[str, Any]]:
     """One row a timestamp and instrument, oldest first."""
     width = len(decisions.symbols)
-    stamps = [stamp for stamp in _iso(decisions.timestamps) for _ in range(width)]
+    stamps = [stamp for stamp in iso(decisions.timestamps) for _ in range(width)]
     symbols = decisions.symbols * len(decisions.timestamps)
     return [
         {"timestamp": stamp, "symbol": symbol, "score": score, "exposure": exposure}
@@ -174,13 +203,14 @@ def _rows(decisions: Decisions) -> list[dict[str, Any]]:
 def _plain(values: np.ndarray[Any, Any]) -> list[float | None]:
     """Flat list for JSON: what is not finite has no number there and becomes null."""
     flat = values.ravel()
-    return [
-        value if fine else None
-        for value, fine in zip(flat.tolist(), np.isfinite(flat).tolist(), strict=True)
-    ]
+    fine = np.isfinite(flat)
+    numbers: list[float | None] = flat.tolist()
+    if fine.all():
+        return numbers
+    return [value if ok else None for value, ok in zip(numbers, fine.tolist(), strict=True)]
 
 
-def _iso(stamps: np.ndarray[Any, Any]) -> list[str]:
+def iso(stamps: np.ndarray[Any, Any]) -> list[str]:
     """Timestamps in UTC, with microseconds only where one of them has some."""
     whole = not (stamps.view(np.int64) % 1_000_000).any()
     text = np.datetime_as_string(stamps, unit="s" if whole else "us")

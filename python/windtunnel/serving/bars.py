@@ -14,6 +14,7 @@ import polars as pl
 from windtunnel.data.align import to_panel
 from windtunnel.data.panel import BoolArray, Float64Array, Panel
 from windtunnel.data.quality import COLUMNS, PRICES, TOLERANCE, VALUES
+from windtunnel.serving.features import read_numbers
 from windtunnel.serving.refusal import Refusal
 
 Place: TypeAlias = Callable[[str, int], str]  # column and row to the field as the client wrote it
@@ -61,28 +62,6 @@ def read_timestamp(text: object, field: str) -> int:
     if moment.tzinfo is None:
         raise Refusal("timestamp", field, text, "has no time zone", _ISO)
     return (moment - _EPOCH) // _MICROSECOND
-
-
-def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Array:
-    """A column of finite numbers; strings, booleans and null are no numbers."""
-    if not set(map(type, values)) <= {int, float}:
-        row = next(i for i, value in enumerate(values) if type(value) not in (int, float))
-        raise Refusal("type", place(row), values[row], "must be a number", "Give a finite number")
-    try:
-        array = np.array(values, np.float64)
-    except OverflowError:
-        array = np.array([_as_float(value) for value in values])
-    finite = np.isfinite(array)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise Refusal(
-            "not_finite",
-            place(row),
-            values[row],
-            "is not a finite number",
-            "Leave out what is missing, or mend it: a missing bar is one without a row",
-        )
-    return array
 
 
 def _columns(bars: object) -> tuple[Mapping[str, list[object]], Place]:
@@ -228,11 +207,3 @@ def _check_order(
         problem,
         "Give each instrument's bars once and oldest first",
     )
-
-
-def _as_float(value: object) -> float:
-    """A JSON number as float, an integer beyond its range as infinity."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        return float("inf")

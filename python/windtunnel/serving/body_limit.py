@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from windtunnel.serving.refusal import Refusal
+from windtunnel.serving.endpoint import too_large
 
 
 class BodyLimit:
     """Refuses bodies of more than `limit` bytes with 413.
 
     An announced length is refused before a byte of the body is read; a body of unannounced
-    length as soon as it has grown too long, by a `Refusal` out of `receive`. `note` is told
-    of the former; the latter passes through the application's own handling.
+    length as soon as it has grown too long, by a `Refusal` out of `receive`.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, note: Callable[[Refusal], None]) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
-        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body counted, or refuse it."""
@@ -30,9 +26,7 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self._limit:
-            refusal = self.refusal()
-            self._note(refusal)
-            response = refusal.response()
+            response = too_large(self._limit).response()
             response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
@@ -43,18 +37,7 @@ class BodyLimit:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limit:
-                raise self.refusal()
+                raise too_large(self._limit)
             return message
 
         await self._app(scope, limited, send)
-
-    def refusal(self) -> Refusal:
-        """What a client is told."""
-        return Refusal(
-            "too_large",
-            "body",
-            None,
-            f"is larger than {self._limit} bytes",
-            "Send columns instead of objects, or fewer bars",
-            status=413,
-        )

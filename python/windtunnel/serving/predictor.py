@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,11 +13,30 @@ import numpy.typing as npt
 
 from windtunnel.data.panel import Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
-from windtunnel.deployment.replay import policy_exposures, score_panel
+from windtunnel.deployment.replay import ScoredRows, policy_exposures, score_rows
 
 # Handing work to a thread costs more than a small model's whole answer. Takes effect when
 # set before jax runs anything, which is why it stands at import.
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows that went through the model, for whoever watches it.
+
+    Attributes
+    ----------
+    features : (R, F) float32
+    scores : (R,) float32
+    timestamps : (R,) datetime64[us] or None
+        None when features were sent without bars.
+    symbols : tuple of R str or None
+    """
+
+    features: Float32Array
+    scores: Float32Array
+    timestamps: npt.NDArray[np.datetime64] | None = None
+    symbols: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,8 @@ class Decisions:
     state : dict
         The policy's signal a symbol after the last bar, to be given with the next request.
     warnings : tuple of str
+    scored : Scored
+        The rows behind the scores that are defined.
     """
 
     timestamps: npt.NDArray[np.datetime64]
@@ -42,6 +65,7 @@ class Decisions:
     exposures: Float64Array
     state: dict[str, int]
     warnings: tuple[str, ...]
+    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -50,6 +74,12 @@ class Predictor:
 
     bundle: Bundle
     version: int
+
+    @cached_property
+    def head(self) -> dict[str, Any]:
+        """What every answer says first: model, version, trial."""
+        manifest = self.bundle.manifest
+        return {"model": manifest.name, "version": self.version, "trial": manifest.trial}
 
     def decide(self, panel: Panel, first: int, state: Mapping[str, int]) -> Decisions:
         """Scores and exposures of the bars from index `first` of `panel` on.
@@ -63,7 +93,8 @@ class Predictor:
             Signal (-1, 0 or 1) a symbol before `first`; absent means flat.
         """
         before = np.array([state.get(symbol, 0) for symbol in panel.symbols], np.int8)
-        scores = score_panel(self.bundle, panel, first)
+        rows = score_rows(self.bundle, panel, first)
+        scores = rows.scores
         exposures, after = policy_exposures(
             self.bundle.manifest.policy, scores, panel.listed[first:], before
         )
@@ -75,6 +106,7 @@ class Predictor:
             exposures=exposures,
             state={**state, **signals},
             warnings=(*self._absent(panel), *_undefined(panel, first, scores)),
+            scored=_scored(panel, first, rows),
         )
 
     def warm(self) -> None:
@@ -94,6 +126,17 @@ class Predictor:
             f"{', '.join(absent)} cross-sectional features and the share of leverage each "
             "instrument gets differ from the study's"
         ]
+
+
+def _scored(panel: Panel, first: int, rows: ScoredRows) -> Scored:
+    """The defined rows with the bar and the instrument of each."""
+    bar, instrument = np.nonzero(rows.defined)
+    return Scored(
+        rows.features,
+        rows.scores[rows.defined],
+        panel.timestamps[first:][bar],
+        tuple(panel.symbols[i] for i in instrument),
+    )
 
 
 def _undefined(panel: Panel, first: int, scores: Float32Array) -> list[str]:

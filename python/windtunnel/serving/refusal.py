@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -25,6 +26,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the se
         What is wrong, and what the client can do.
     status : int
         HTTP status.
+    headers : mapping, optional
+        Headers that the status asks for, for example ``retry-after``.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the se
         remedy: str,
         *,
         status: int = 422,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(problem)
         self.reason = reason
@@ -44,17 +48,22 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of the se
         self.problem = problem
         self.remedy = remedy
         self.status = status
+        self.headers = {} if headers is None else dict(headers)
+
+    def body(self) -> bytes:
+        """The refusal as JSON, in the one shape that all errors of the service have."""
+        return to_json(
+            {
+                "field": self.field,
+                "value": shown(self.value),
+                "problem": self.problem,
+                "remedy": self.remedy,
+            }
+        )
 
     def response(self) -> Response:
-        """The refusal as JSON, in the one shape that all errors of the service have."""
-        body = {
-            "field": self.field,
-            "value": shown(self.value),
-            "problem": self.problem,
-            "remedy": self.remedy,
-        }
-        headers = {"retry-after": "1"} if self.status == 503 else None
-        return Response(to_json(body), self.status, headers, media_type="application/json")
+        """The refusal as a response of the application."""
+        return Response(self.body(), self.status, self.headers, media_type="application/json")
 
 
 def shown(value: object) -> str | float | int | bool | None:

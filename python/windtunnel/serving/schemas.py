@@ -118,6 +118,20 @@ class Problem(BaseModel):
     remedy: str
 
 
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in (
+        (401, "A token is needed, or it is not known"),
+        (403, "The token has not the scope"),
+        (408, "The body came too slowly"),
+        (413, "The body is too large"),
+        (422, "The request is not usable as it is"),
+        (429, "Too many requests from this client"),
+        (503, "No version is loaded yet, or too much is under way"),
+    )
+}
+
+
 class Health(BaseModel):
     """The process answers."""
 

@@ -1,4 +1,4 @@
-"""What the service holds: the version that answers, or the reason why none does yet."""
+"""What the service holds: the versions that answer, or the reason why none does yet."""
 
 from __future__ import annotations
 
@@ -8,62 +8,85 @@ from dataclasses import dataclass
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import replay
 from windtunnel.errors import BundleError, RegistryError
-from windtunnel.events import EventBus, PredictionRefused
+from windtunnel.events import EventBus, PredictionFailed, PredictionRefused
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.refusal import Refusal
+from windtunnel.serving.routing import Routes
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Service:
-    """One alias of one model.
+    """One model of a registry, in service.
 
-    `active` is replaced as a whole, by a predictor that has been checked and is warm;
-    a request reads it once, so that it is answered by one version from start to end.
+    Attributes
+    ----------
+    routes : Routes or None
+        Replaced as a whole, by versions that have been checked and are warm.
+    failure : Exception or None
+        Why the last attempt to load failed; what served before goes on serving.
+    draining : bool
+        The process is about to end: not ready, and clients are asked to go elsewhere.
     """
 
     registry: Registry
     name: str | None
     alias: str
     bus: EventBus
-    active: Predictor | None = None
+    routes: Routes | None = None
     failure: Exception | None = None
+    draining: bool = False
 
     def load(self) -> None:
         """Load what the alias points at, replay it, warm it, and only then let it answer."""
         try:
-            self.active = open_predictor(self.registry, self.name, self.alias)
+            self.routes = Routes(open_predictor(self.registry, self.name, self.alias))
         except Exception as error:  # the process stays, to say that it is not ready
             self.failure = error
             log.exception("cannot serve %s", self.name or "the registry's model")
 
-    def ready(self) -> Predictor:
-        """The predictor that answers now; a Refusal with status 503 when there is none."""
-        if self.active is not None:
-            return self.active
-        if self.failure is not None:
-            raise Refusal(
-                "not_ready",
-                None,
-                None,
-                "the model could not be loaded",
-                "See the service's log",
-                status=503,
-            )
+    def ready(self, *, for_long: bool = False) -> Routes:
+        """The routes in force; a Refusal with status 503 when there are none.
+
+        With `for_long`, also when the process is about to end.
+        """
+        if self.routes is not None and not (for_long and self.draining):
+            return self.routes
+        problem = "the model is being loaded"
+        remedy = "Try again in a second"
+        if self.draining:
+            problem, remedy = "the service is shutting down", "Ask another instance"
+        elif self.failure is not None:
+            problem, remedy = "the model could not be loaded", "See the service's log"
         raise Refusal(
-            "not_ready",
-            None,
-            None,
-            "the model is being loaded",
-            "Try again in a second",
-            status=503,
+            "not_ready", None, None, problem, remedy, status=503, headers={"retry-after": "1"}
         )
 
-    def note_refusal(self, refusal: Refusal) -> None:
-        """Tell observers of a refusal."""
-        name = self.active.bundle.manifest.name if self.active else self.name or ""
-        self.bus.emit(PredictionRefused(name, refusal.reason))
+    @property
+    def model(self) -> str:
+        """Name of the model in service, as far as it is known."""
+        if self.routes is not None:
+            return self.routes.champion.bundle.manifest.name
+        return self.name or ""
+
+    def note_refusal(self, refusal: Refusal, request_id: str = "") -> None:
+        """Tell observers and the log of a refusal."""
+        self.bus.emit(PredictionRefused(self.model, refusal.reason))
+        log.info(
+            "refused",
+            extra={
+                "request_id": request_id,
+                "status": refusal.status,
+                "reason": refusal.reason,
+                "field": refusal.field,
+                "problem": refusal.problem,
+            },
+        )
+
+    def note_failure(self, version: int) -> None:
+        """Tell observers that a version failed on a request."""
+        self.bus.emit(PredictionFailed(self.model, version))
 
 
 def sole_name(registry: Registry, name: str | None) -> str:

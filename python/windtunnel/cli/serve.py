@@ -1,0 +1,93 @@
+"""`windtunnel serve` and `windtunnel token`: the service, and who may use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from windtunnel.errors import RunError
+
+
+def serve(
+    name: Annotated[str | None, typer.Argument(help="Model; the only one when absent.")] = None,
+    workspace: Annotated[
+        Path, typer.Option(help="Folder that holds registry/.", envvar="WINDTUNNEL_WORKSPACE")
+    ] = Path(),
+    version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of bearer tokens, see `windtunnel token`.",
+            envvar="WINDTUNNEL_TOKENS",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests a second that each client may make.")
+    ] = None,
+    max_body: Annotated[int, typer.Option(help="Largest request in bytes.")] = 8 * 2**20,
+    max_age: Annotated[
+        float | None, typer.Option(help="Seconds after which the last bar is stale.")
+    ] = None,
+    micro_batching: Annotated[
+        bool, typer.Option(help="Score requests that arrive together in one call.")
+    ] = False,
+    reload: Annotated[
+        float, typer.Option(help="Seconds between looks at the registry; 0 never looks.")
+    ] = 1.0,
+    drain: Annotated[
+        float, typer.Option(help="Seconds that requests may take to end after SIGTERM.")
+    ] = 30.0,
+    access_log: Annotated[bool, typer.Option(help="A line for each prediction.")] = False,
+    root_path: Annotated[str, typer.Option(help="Path prefix of the proxy in front.")] = "",
+    proxies: Annotated[
+        str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed.")
+    ] = "127.0.0.1",
+) -> None:
+    """Answer /v1/predict from a registered model."""
+    try:
+        from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi
+        from windtunnel.serving.settings import Settings  # noqa: PLC0415
+        from windtunnel.serving.tokens import load_tokens  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"the service needs {error.name!r}, which is not installed",
+            "Install it with `pip install 'windtunnel[serve]'`",
+        ) from None
+    settings = Settings(
+        tokens=load_tokens(tokens),
+        requests_per_second=rate,
+        max_body_bytes=max_body,
+        max_age_seconds=max_age,
+        micro_batching=micro_batching,
+        reload_seconds=reload,
+        drain_seconds=drain,
+        access_log=access_log,
+    )
+    listen(
+        workspace / "registry",
+        name,
+        version,
+        host=host,
+        port=port,
+        settings=settings,
+        root_path=root_path,
+        proxies=proxies,
+    )
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Whose token it is, for the log.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="predict or admin; may be given twice.")
+    ] = None,
+) -> None:
+    """Draw a token: its secret on standard error, its entry for the file on standard output."""
+    from windtunnel.serving.tokens import draw  # noqa: PLC0415
+
+    secret, table = draw(name, tuple(scope or ["predict"]))
+    typer.echo(f"Give this to the client, it is not kept anywhere: {secret}", err=True)
+    typer.echo(table, nl=False)

@@ -1,0 +1,147 @@
+"""The process that serves: its sockets, deadlines, logs and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from windtunnel.deployment.registry import Registry
+from windtunnel.serving import signals
+from windtunnel.serving.app import create_app
+from windtunnel.serving.logs import logging_config
+from windtunnel.serving.service import Service, sole_name
+from windtunnel.serving.settings import Settings
+
+# A thread that loads a version gives up the interpreter this soon to the one that answers.
+_SWITCH_SECONDS = 0.001
+
+
+def serve(
+    registry: str | Path,
+    name: str | None = None,
+    alias: str = "champion",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    settings: Settings | None = None,
+    root_path: str = "",
+    proxies: str = "127.0.0.1",
+    log_level: str = "info",
+) -> None:
+    """Serve the version behind an alias over HTTP; returns after SIGTERM or SIGINT.
+
+    On a signal the service says that it is not ready and asks clients to close their
+    connections; then the port closes, and requests under way are answered to their end.
+
+    Parameters
+    ----------
+    registry, name, alias, settings
+        See `windtunnel.serving.app.create_app`.
+    host, port
+        Where to listen; port 0 takes a free one.
+    root_path : str
+        Prefix of the paths that a proxy in front has.
+    proxies : str
+        Addresses, comma-separated, whose ``X-Forwarded-For`` is believed.
+    log_level : str
+        Least severe level that is logged.
+
+    Raises
+    ------
+    RegistryError, BundleError
+        There is nothing to serve: found before the port opens.
+    """
+    settings = Settings() if settings is None else settings
+    store = Registry(registry)
+    store.resolve(sole_name(store, name), alias)
+    app = create_app(registry, name, alias, settings=settings)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=deadlined(settings.header_seconds, settings.max_connections),
+        ws_max_size=settings.max_body_bytes,
+        ws_max_queue=8,
+        ws_per_message_deflate=False,  # a small message may unfold into a large one
+        access_log=False,
+        log_config=logging_config(log_level),
+        server_header=False,
+        root_path=root_path,
+        forwarded_allow_ips=proxies,
+        timeout_graceful_shutdown=round(settings.drain_seconds),
+    )
+    with signals.end_quietly():
+        DrainingServer(config, app.state.service, settings.linger_seconds).run()
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that lets clients know before it closes their connections.
+
+    A client that keeps its connection open may send a request at the very moment the
+    connection is closed, and lose it. So answers ask for the connection to be closed for
+    `linger` seconds while the port stays open, which also gives a balancer that watches
+    ``/readyz`` time to look.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, linger: float) -> None:
+        super().__init__(config)
+        self._service = service
+        self._linger = linger
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Announce the end, then close."""
+        self._service.draining = True
+        if not self.force_exit:
+            await asyncio.sleep(self._linger)
+        await super().shutdown(sockets)
+
+
+def deadlined(header_seconds: float, most: int) -> type[asyncio.Protocol]:
+    """A protocol that bounds how long the head of a request may take, and the connections.
+
+    Uvicorn waits for ever for a head that comes byte by byte, which lets one client hold
+    any number of connections.
+    """
+
+    class Deadlined(HttpToolsProtocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                transport.close()
+                return
+            self._arm()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            if self._deadline is None:
+                self._arm()
+
+        def on_headers_complete(self) -> None:
+            self._disarm()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _arm(self) -> None:
+            self._deadline = self.loop.call_later(header_seconds, self._expire)
+
+        def _disarm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _expire(self) -> None:
+            if not self.transport.is_closing():
+                self.transport.close()
+
+    return Deadlined

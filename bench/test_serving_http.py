@@ -1,0 +1,149 @@
+"""The service over HTTP against services that do nothing, and against onnxruntime.
+
+One process each, asked in turn by wrk, round by round, so that a slow moment of the machine
+falls on all. The network is 64-128-128-1 on 64 features; monitoring is on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from windtunnel.deployment.registry import Registry
+
+sys.path.insert(0, str(Path(__file__).parent))
+import serving_peers
+import wide_bundle
+import wrk
+
+ROUNDS = int(os.environ.get("WINDTUNNEL_BENCH_ROUNDS", "3"))
+SECONDS = float(os.environ.get("WINDTUNNEL_BENCH_SECONDS", "1"))
+CONNECTIONS = (1, 32)
+BODIES = 40
+FLOAT32 = "application/octet-stream"
+
+pytestmark = pytest.mark.skipif(wrk.WRK is None, reason="wrk is not installed")
+
+
+@contextlib.contextmanager
+def running(name: str, argument: str = "") -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, serving_peers.__file__, name, str(port), argument]
+    process = subprocess.Popen(command)
+    try:
+        for _ in range(600):
+            with contextlib.suppress(httpx.TransportError):
+                path = "/readyz" if name.startswith("windtunnel") else "/"
+                if httpx.get(f"http://127.0.0.1:{port}{path}").status_code in {200, 404}:
+                    break
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("wide")
+    bundle, params, rows = wide_bundle.export(directory / "bundle")
+    Registry(directory / "registry").register(bundle, note="bench", alias="champion")
+    serving_peers.write_onnx(params, directory / "model.onnx")
+    return directory, params, rows[-BODIES:]
+
+
+def check(ports, params, rows):
+    """Every service that computes something computes this network."""
+    expected = wide_bundle.plain_score(params, rows)
+    for row, score in zip(rows, expected, strict=True):
+        for name in ("windtunnel", "batching"):
+            url = f"http://127.0.0.1:{ports[name]}/v1/predict"
+            got = httpx.post(url, json={"features": [row.tolist()]}).json()["scores"][0]
+            assert abs(got - score) < 1e-5
+            got = httpx.post(url, content=row.tobytes(), headers={"content-type": FLOAT32})
+            assert abs(np.frombuffer(got.content, "<f4")[0] - score) < 1e-5
+        url = f"http://127.0.0.1:{ports['onnxruntime']}/v1/predict"
+        assert abs(httpx.post(url, json={"features": row.tolist()}).json()["score"] - score) < 1e-5
+
+
+def test_latency_and_throughput(model, benchmark):
+    directory, params, rows = model
+    single = [json.dumps({"features": row.tolist()}).encode() for row in rows]
+    nested = [json.dumps({"features": [row.tolist()]}).encode() for row in rows]
+    raw = [row.tobytes() for row in rows]
+    scripts = {
+        "single": wrk.script(directory / "single", single, "application/json"),
+        "nested": wrk.script(directory / "nested", nested, "application/json"),
+        "raw": wrk.script(directory / "raw", raw, FLOAT32),
+    }
+    with contextlib.ExitStack() as stack:
+        enter = stack.enter_context
+        ports = {
+            "fastapi": enter(running("fastapi-nothing")),
+            "starlette": enter(running("starlette-nothing")),
+            "onnxruntime": enter(running("onnxruntime", str(directory / "model.onnx"))),
+            "windtunnel": enter(running("windtunnel", str(directory / "registry"))),
+            "batching": enter(running("windtunnel-batching", str(directory / "registry"))),
+        }
+        check(ports, params, rows)
+        asked = {
+            "FastAPI + pydantic, nothing": ("fastapi", "single"),
+            "Starlette, nothing": ("starlette", "raw"),
+            "FastAPI + onnxruntime": ("onnxruntime", "single"),
+            "windtunnel, JSON": ("windtunnel", "nested"),
+            "windtunnel, float32": ("windtunnel", "raw"),
+            "windtunnel, JSON, batching": ("batching", "nested"),
+            "windtunnel, float32, batching": ("batching", "raw"),
+        }
+        found = {}
+        for connections in CONNECTIONS:
+            rounds = {name: [] for name in asked}
+            for _ in range(ROUNDS):
+                for name, (port, body) in asked.items():
+                    load = wrk.load(
+                        ports[port], scripts[body], connections=connections, seconds=SECONDS
+                    )
+                    rounds[name].append(load)
+            found[connections] = {
+                name: wrk.Load(
+                    *(
+                        statistics.median(getattr(x, f) for x in all_)
+                        for f in ("p50", "p99", "rate")
+                    )
+                )
+                for name, all_ in rounds.items()
+            }
+    show(found)
+    for connections, loads in found.items():
+        for name, load in loads.items():
+            benchmark.extra_info[f"{name}, {connections} connections"] = vars(load)
+    benchmark.pedantic(lambda: None, rounds=1)  # the figures are wrk's
+
+
+def show(found):
+    for connections, loads in found.items():
+        print(f"\n{connections} connections")
+        fastapi, starlette = loads["FastAPI + pydantic, nothing"], loads["Starlette, nothing"]
+        onnx = loads["FastAPI + onnxruntime"]
+        for name, load in loads.items():
+            print(
+                f"  {name:31s} p50 {load.p50:7.0f} us  p99 {load.p99:7.0f} us  "
+                f"{load.rate:7.0f}/s | p50, p99 to FastAPI {load.p50 / fastapi.p50:5.2f} "
+                f"{load.p99 / fastapi.p99:5.2f} | to Starlette {load.p50 / starlette.p50:5.2f} "
+                f"{load.p99 / starlette.p99:5.2f} | rate to onnxruntime {load.rate / onnx.rate:5.2f}"
+            )

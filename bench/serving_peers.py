@@ -70,6 +70,8 @@ def write_onnx(params: Any, path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    import wide_bundle
+
     nodes, weights = [], []
 
     def constant(name: str, value: np.ndarray) -> str:
@@ -83,12 +85,14 @@ def write_onnx(params: Any, path: Path) -> None:
 
     hidden = node("Sub", "x", constant("mean", params["mean"]))
     hidden = node("Mul", hidden, constant("scale", 1 / params["scale"]))
-    for i, layer in enumerate(params["layers"]):
-        kernel = constant(f"kernel_{i}", layer["kernel"])
-        hidden = node("Gemm", hidden, kernel, constant(f"bias_{i}", layer["bias"]))
-        if i < len(params["layers"]) - 1:
+    layers = wide_bundle.layers(params)
+    for i, (kernel, bias) in enumerate(layers):
+        names = constant(f"kernel_{i}", kernel), constant(f"bias_{i}", bias)
+        hidden = node("Gemm", hidden, *names)
+        if i < len(layers) - 1:
             hidden = node("Relu", hidden)
-    nodes.append(helper.make_node("Tanh", [hidden], ["score"]))
+    half = node("Mul", hidden, constant("half", np.array(0.5, np.float32)))
+    nodes.append(helper.make_node("Tanh", [half], ["score"]))
     width = len(params["mean"])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", width])
     out = helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,34 +30,44 @@ def maker() -> Any:
     return module
 
 
-def parameters(seed: int = 7) -> list[dict[str, np.ndarray]]:
-    """Kernels and biases of the three layers."""
+def parameters(seed: int = 7) -> dict[str, Any]:
+    """Kernels and biases as a study lays them out, for one seed of its network."""
     random = np.random.default_rng(seed)
-    return [
+    layers = [
         {
-            "kernel": random.normal(0, 1 / np.sqrt(a), (a, b)).astype(np.float32),
-            "bias": random.normal(0, 0.1, b).astype(np.float32),
+            "kernel": random.normal(0, 1 / np.sqrt(a), (1, a, b)).astype(np.float32),
+            "bias": random.normal(0, 0.1, (1, b)).astype(np.float32),
         }
         for a, b in itertools.pairwise(SIZES)
+    ]
+    return {**{f"hidden_{i}": layer for i, layer in enumerate(layers[:-1])}, "head": layers[-1]}
+
+
+def layers(params: Any) -> list[tuple[Any, Any]]:
+    """Kernel and bias of each layer, from the input on."""
+    network = params["network"]
+    return [
+        (network[name]["kernel"][0], network[name]["bias"][0])
+        for name in sorted(network, key=lambda name: (name == "head", name))
     ]
 
 
 def score(params: Any, x: Any) -> Any:
     """The network in jax.numpy."""
     hidden = (x - params["mean"]) * (1 / params["scale"])
-    *inner, last = params["layers"]
-    for layer in inner:
-        hidden = jnp.maximum(hidden @ layer["kernel"] + layer["bias"], 0)
-    return jnp.tanh(hidden @ last["kernel"] + last["bias"])[:, 0]
+    *inner, (kernel, bias) = layers(params)
+    for inner_kernel, inner_bias in inner:
+        hidden = jnp.maximum(hidden @ inner_kernel + inner_bias, 0)
+    return 2 * jax.nn.sigmoid((hidden @ kernel + bias)[:, 0]) - 1
 
 
 def plain_score(params: Any, x: np.ndarray) -> np.ndarray:
     """The same in NumPy and float64, for what a bench asserts before it times."""
     hidden = (x.astype(np.float64) - params["mean"]) / params["scale"]
-    *inner, last = params["layers"]
-    for layer in inner:
-        hidden = np.maximum(hidden @ layer["kernel"] + layer["bias"], 0)
-    return np.tanh(hidden @ last["kernel"] + last["bias"])[:, 0]
+    *inner, (kernel, bias) = layers(params)
+    for inner_kernel, inner_bias in inner:
+        hidden = np.maximum(hidden @ inner_kernel + inner_bias, 0)
+    return np.tanh((hidden @ kernel + bias)[:, 0] / 2)
 
 
 def export(path: Path, *, seed: int = 7, name: str = "wide") -> tuple[Path, Any, np.ndarray]:
@@ -66,7 +77,7 @@ def export(path: Path, *, seed: int = 7, name: str = "wide") -> tuple[Path, Any,
     tensor = compute(example.panel, FEATURES)
     rows = tensor.values.reshape(-1, len(FEATURES))
     defined = rows[~np.isnan(rows).any(axis=1)]
-    params = {"mean": defined.mean(0), "scale": defined.std(0), "layers": parameters(seed)}
+    params = {"mean": defined.mean(0), "scale": defined.std(0), "network": parameters(seed)}
     first, last = example.first, example.first + made.WINDOW
     scores = np.full(len(rows), np.nan, np.float32)
     scores[~np.isnan(rows).any(axis=1)] = plain_score(params, defined)

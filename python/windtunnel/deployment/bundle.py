@@ -39,6 +39,8 @@ class Bundle:
     ----------
     path : pathlib.Path
     manifest : Manifest
+    parameters : dict of arrays
+        What the program is given, by the names of `flat_parameters`.
     """
 
     def __init__(self, path: Path, manifest: Manifest, contents: dict[str, bytes]) -> None:
@@ -53,6 +55,7 @@ class Bundle:
             ) from None
         exported = _deserialise(path, contents[PROGRAM])
         _check_inputs(path, manifest, exported, params)
+        self.parameters = params
         on_device = jax.device_put(params)
         # Closing over the weights and wrapping the exported call in jit takes a call on one
         # row from 228 us to some 10 us.

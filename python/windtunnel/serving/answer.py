@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from windtunnel.data.panel import Float32Array
 from windtunnel.errors import BacktestError, FeatureError
+from windtunnel.serving.features import surely_finite
 from windtunnel.serving.predictor import Decisions, Predictor, Scored
 from windtunnel.serving.refusal import Refusal
 
@@ -27,6 +28,8 @@ def parse(body: bytes) -> dict[str, Any]:
         It is not JSON, not an object, or has not one of ``bars`` and ``features``.
     """
     request = read_json(body, _SHAPE)
+    if type(request) is dict and len(request) == 1 and "features" in request:
+        return request  # most requests, and nothing else to check
     if not isinstance(request, dict):
         raise Refusal("type", "body", request, "must be a JSON object", _SHAPE)
     for name in request:
@@ -203,10 +206,10 @@ def decision_rows(decisions: Decisions) -> list[dict[str, Any]]:
 def _plain(values: np.ndarray[Any, Any]) -> list[float | None]:
     """Flat list for JSON: what is not finite has no number there and becomes null."""
     flat = values.ravel()
-    fine = np.isfinite(flat)
     numbers: list[float | None] = flat.tolist()
-    if fine.all():
+    if surely_finite(flat):
         return numbers
+    fine = np.isfinite(flat)
     return [value if ok else None for value, ok in zip(numbers, fine.tolist(), strict=True)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from windtunnel.deployment.registry import Registry, as_record
 from windtunnel.events import EventBus
@@ -36,7 +36,7 @@ def create_app(
     *,
     bus: EventBus | None = None,
     settings: Settings | None = None,
-) -> FastAPI:
+) -> Application:
     """Build the service over a registry.
 
     The model is loaded, replayed and warmed in the background once the application starts;
@@ -70,7 +70,7 @@ def create_app(
         yield
         await loading
 
-    app = FastAPI(
+    app = Application(
         title="Windtunnel",
         version="1",
         description="Scores and target exposures of a tested model, with the study's own kernels.",
@@ -79,34 +79,32 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.predict = predict
     app.state.service = service
     app.state.settings = settings
     app.openapi = lambda: schemas.describe(app)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(SafeHeaders, name=gate.name, closing=lambda: service.draining)
-    app.add_middleware(HotRoute, predict=predict)
     answer_errors(app)
     _add_routes(app, service, metrics, predict)
     return app
 
 
-class HotRoute:
-    """Sends predictions straight to their endpoint, past layers that it has no need of."""
+class Application(FastAPI):
+    """An application whose predictions go straight to their endpoint, past every layer."""
 
-    def __init__(self, app: ASGIApp, predict: PredictEndpoint) -> None:
-        self._app = app
-        self._predict = predict
+    predict: PredictEndpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Answer a request."""
         if (
             scope["type"] == "http"
             and scope["path"] == schemas.PREDICT
             and scope["method"] == "POST"
         ):
-            await self._predict(scope, receive, send)
+            await self.predict(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
 
 def _add_routes(
@@ -119,7 +117,7 @@ def _add_routes(
     )
     async def predictions(request: Request) -> Response:
         """Scores and target exposures for bars, or scores for features."""
-        # Reached where a path prefix of a proxy keeps `HotRoute` from knowing the path.
+        # Reached where a path prefix of a proxy keeps `Application` from knowing the path.
         status, headers, body = await predict.respond(request.scope, request.receive)
         response = Response(body, status)
         response.raw_headers = headers

@@ -12,13 +12,13 @@ import asyncio
 import numpy as np
 
 from windtunnel.data.panel import Float32Array
-from windtunnel.deployment.bundle import Bundle
+from windtunnel.serving.predictor import Predictor
 
 MOST_ROWS = 1024  # of one call, so that no request waits for a long one
 
 
 class Batcher:
-    """Gathers rows for a bundle; belongs to one event loop.
+    """Gathers rows for a predictor; belongs to one event loop.
 
     A score may differ in its last bits (relative 1e-6) with the rows it is scored beside,
     since the size of a batch decides the order in which sums are rounded.
@@ -27,17 +27,17 @@ class Batcher:
     def __init__(self) -> None:
         self._waiting: dict[int, _Batch] = {}
 
-    async def score(self, bundle: Bundle, rows: Float32Array) -> Float32Array:
-        """Scores of `rows` (R, F) float32, as ``bundle.score`` gives them."""
+    async def score(self, predictor: Predictor, rows: Float32Array) -> Float32Array:
+        """Scores of `rows` (R, F) float32, as ``predictor.score`` gives them."""
         if len(rows) >= MOST_ROWS:
-            return bundle.score(rows)
-        batch = self._waiting.get(id(bundle))
+            return predictor.score(rows)
+        batch = self._waiting.get(id(predictor))
         if batch is not None and batch.size + len(rows) > MOST_ROWS:
             self._flush(batch)
             batch = None
         loop = asyncio.get_running_loop()
         if batch is None:
-            batch = self._waiting[id(bundle)] = _Batch(bundle)
+            batch = self._waiting[id(predictor)] = _Batch(predictor)
             loop.call_soon(self._flush, batch)
         done: asyncio.Future[Float32Array] = loop.create_future()
         batch.parts.append((rows, done))
@@ -45,16 +45,16 @@ class Batcher:
         return await done
 
     def _flush(self, batch: _Batch) -> None:
-        if self._waiting.get(id(batch.bundle)) is batch:
-            del self._waiting[id(batch.bundle)]
+        if self._waiting.get(id(batch.predictor)) is batch:
+            del self._waiting[id(batch.predictor)]
         batch.settle()
 
 
 class _Batch:
-    """Rows for one bundle, and who waits for their scores."""
+    """Rows for one predictor, and who waits for their scores."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
         self.parts: list[tuple[Float32Array, asyncio.Future[Float32Array]]] = []
         self.size = 0
 
@@ -65,7 +65,7 @@ class _Batch:
             return
         try:
             rows = parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
-            scores = self.bundle.score(rows)
+            scores = self.predictor.score(rows)
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             for _, done in parts:
                 if not done.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from windtunnel.serving.endpoint import too_large
+from windtunnel.serving.reply import too_large
 
 
 class BodyLimit:
@@ -27,7 +27,6 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self._limit:
             response = too_large(self._limit).response()
-            response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
         taken = 0

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from windtunnel.errors import RegistryError
-from windtunnel.serving.endpoint import internal_error
 from windtunnel.serving.refusal import Refusal
+from windtunnel.serving.reply import internal_error
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from windtunnel.data.panel import Float32Array, Float64Array
 from windtunnel.serving.refusal import Refusal
 
+_NUMBERS = {int, float}
 FLOAT32 = "application/octet-stream"
 
 
@@ -33,16 +35,27 @@ def read_features(features: object, names: Sequence[str]) -> Float32Array:
         Naming the row, and the number in it, that breaks a rule.
     """
     width = len(names)
-    remedy = f"Give rows of {width} numbers: {', '.join(names)}"
     if not isinstance(features, list) or not features:
-        raise Refusal("shape", "features", features, "must be a non-empty array of rows", remedy)
+        raise Refusal(
+            "shape", "features", features, "must be a non-empty array of rows", _rows(names)
+        )
     for i, row in enumerate(features):
         if not isinstance(row, list):
-            raise Refusal("type", f"features[{i}]", row, "must be an array of numbers", remedy)
+            raise Refusal(
+                "type", f"features[{i}]", row, "must be an array of numbers", _rows(names)
+            )
         if len(row) != width:
             problem = f"has {len(row)} numbers, the model takes {width}"
-            raise Refusal("shape", f"features[{i}]", len(row), problem, remedy)
+            raise Refusal("shape", f"features[{i}]", len(row), problem, _rows(names))
     flat = features[0] if len(features) == 1 else [value for row in features for value in row]
+    if set(map(type, flat)) <= _NUMBERS:
+        try:
+            narrow = np.array(flat, np.float32)
+        except OverflowError:  # an integer beyond float64: found and named below
+            pass
+        else:
+            if surely_finite(narrow):
+                return narrow.reshape(-1, width)
     values = read_numbers(flat, lambda i: f"features[{i // width}][{i % width}]")
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32).reshape(-1, width)
@@ -72,9 +85,19 @@ def read_float32(body: bytes, names: Sequence[str]) -> Float32Array:
             f"has {len(body)} bytes, a row has {4 * width}",
             f"Give rows of {width} little-endian float32 numbers: {', '.join(names)}",
         )
-    rows = np.frombuffer(body, "<f4").reshape(-1, width)
-    _check_finite(rows, "is not a finite number", lambda i: float(rows.flat[i]))
+    numbers = np.frombuffer(body, "<f4")
+    rows = numbers.reshape(-1, width)
+    if not surely_finite(numbers):
+        _check_finite(rows, "is not a finite number", lambda i: float(rows.flat[i]))
     return rows
+
+
+def surely_finite(numbers: npt.NDArray[np.floating]) -> bool:
+    """Whether all numbers are finite, in half the time of a look at each.
+
+    False when one is not, and also when the sum of squares overflows, which asks for a look.
+    """
+    return math.isfinite(numbers.dot(numbers))
 
 
 def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Array:
@@ -85,7 +108,7 @@ def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Ar
     Refusal
         Naming the first value that is none, by `place`.
     """
-    if not set(map(type, values)) <= {int, float}:
+    if not set(map(type, values)) <= _NUMBERS:
         row = next(i for i, value in enumerate(values) if type(value) not in (int, float))
         raise Refusal("type", place(row), values[row], "must be a number", "Give a finite number")
     try:
@@ -118,6 +141,10 @@ def _check_finite(
             problem,
             "Give a feature as the study computes it",
         )
+
+
+def _rows(names: Sequence[str]) -> str:
+    return f"Give rows of {len(names)} numbers: {', '.join(names)}"
 
 
 def _as_float(value: object) -> float:

@@ -38,7 +38,10 @@ class Gate:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.under_way = 0
+        # Whether `check` has anything to ask of a prediction.
+        self.asks = settings.tokens.needed("predict") or settings.requests_per_second is not None
         self._settings = settings
+        self._most = settings.max_concurrent
         self._clock = clock
         self._free_at: OrderedDict[str, float] = OrderedDict()
         self._prefix = secrets.token_hex(4)
@@ -87,7 +90,7 @@ class Gate:
         Refusal
             503: as many as allowed are under way.
         """
-        if self.under_way >= self._settings.max_concurrent:
+        if self.under_way >= self._most:
             raise Refusal(
                 "overloaded",
                 None,

@@ -6,15 +6,13 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# TLS ends at a proxy, which is where Strict-Transport-Security belongs.
-SECURITY_HEADERS = [
+# An answer is data: nothing is to be guessed from it, loaded for it, framed or kept. TLS ends
+# at a proxy, which is where Strict-Transport-Security belongs.
+ANSWER_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_NOTHING_LOADS = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-ANSWER_HEADERS = [(b"cache-control", b"no-store"), *SECURITY_HEADERS, _NOTHING_LOADS]
 PROBLEM_HEADERS = [(b"content-type", b"application/json"), *ANSWER_HEADERS]
 
 

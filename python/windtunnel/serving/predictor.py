@@ -14,6 +14,7 @@ import numpy.typing as npt
 from windtunnel.data.panel import Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.replay import ScoredRows, policy_exposures, score_rows
+from windtunnel.serving.native import MOST_ROWS, NativeScorer, native_scorer
 
 # Handing work to a thread costs more than a small model's whole answer. Takes effect when
 # set before jax runs anything, which is why it stands at import.
@@ -76,10 +77,31 @@ class Predictor:
     version: int
 
     @cached_property
+    def name(self) -> str:
+        """The model's name."""
+        return self.bundle.manifest.name
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Features in the order of the model's input."""
+        return self.bundle.manifest.features
+
+    @cached_property
     def head(self) -> dict[str, Any]:
         """What every answer says first: model, version, trial."""
         manifest = self.bundle.manifest
         return {"model": manifest.name, "version": self.version, "trial": manifest.trial}
+
+    @cached_property
+    def native(self) -> NativeScorer | None:
+        """A quicker way for few rows, where there is one that agrees with the bundle."""
+        return native_scorer(self.bundle)
+
+    def score(self, rows: Float32Array) -> Float32Array:
+        """Scores (R,) float32 of raw features (R, F) float32."""
+        if len(rows) <= MOST_ROWS and self.native is not None:
+            return self.native.score(rows)
+        return self.bundle.score(rows)
 
     def decide(self, panel: Panel, first: int, state: Mapping[str, int]) -> Decisions:
         """Scores and exposures of the bars from index `first` of `panel` on.
@@ -112,6 +134,7 @@ class Predictor:
     def warm(self) -> None:
         """Compile all that a request can need: kernels, policy, every batch bucket."""
         self.bundle.warm()
+        self.score(np.zeros((1, self.bundle.width), np.float32))
         window = self.bundle.replay_window()
         self.decide(window.panel, window.first, {})
 

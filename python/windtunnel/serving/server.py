@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.serving import signals
 from windtunnel.serving.app import create_app
 from windtunnel.serving.logs import logging_config
+from windtunnel.serving.protocol import deadlined
 from windtunnel.serving.service import Service, sole_name
 from windtunnel.serving.settings import Settings
 
@@ -65,7 +65,7 @@ def serve(
         app,
         host=host,
         port=port,
-        http=deadlined(settings.header_seconds, settings.max_connections),
+        http=deadlined(settings.header_seconds, settings.body_seconds, settings.max_connections),
         ws_max_size=settings.max_body_bytes,
         ws_max_queue=8,
         ws_per_message_deflate=False,  # a small message may unfold into a large one
@@ -100,48 +100,3 @@ class DrainingServer(uvicorn.Server):
         if not self.force_exit:
             await asyncio.sleep(self._linger)
         await super().shutdown(sockets)
-
-
-def deadlined(header_seconds: float, most: int) -> type[asyncio.Protocol]:
-    """A protocol that bounds how long the head of a request may take, and the connections.
-
-    Uvicorn waits for ever for a head that comes byte by byte, which lets one client hold
-    any number of connections.
-    """
-
-    class Deadlined(HttpToolsProtocol):
-        _deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > most:
-                transport.close()
-                return
-            self._arm()
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if self._deadline is None:
-                self._arm()
-
-        def on_headers_complete(self) -> None:
-            self._disarm()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
-            super().connection_lost(exc)
-
-        def _arm(self) -> None:
-            self._deadline = self.loop.call_later(header_seconds, self._expire)
-
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _expire(self) -> None:
-            if not self.transport.is_closing():
-                self.transport.close()
-
-    return Deadlined

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from windtunnel.cli import release
 from windtunnel.errors import RunError
 
 
 def serve(
     name: Annotated[str | None, typer.Argument(help="Model; the only one when absent.")] = None,
-    workspace: Annotated[
-        Path, typer.Option(help="Folder that holds registry/.", envvar="WINDTUNNEL_WORKSPACE")
-    ] = Path(),
+    workspace: release.Workspace = Path(),
+    location: release.Location = None,
     version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
@@ -68,7 +68,7 @@ def serve(
         access_log=access_log,
     )
     listen(
-        workspace / "registry",
+        location or workspace / "registry",
         name,
         version,
         host=host,

@@ -1,0 +1,234 @@
+"""When an alert begins, when it is spoken of again, and when it is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from windtunnel import artifacts
+from windtunnel.errors import MonitoringError
+from windtunnel.events import AlertRaised, AlertResolved, Event
+from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.message import Message, Notice, grouped
+from windtunnel.monitoring.alerts.rules import Rule, Silence
+
+
+@dataclass
+class Standing:
+    """What is known of one rule and subject between two checks."""
+
+    breaches: int = 0
+    clear: int = 0
+    since: datetime | None = None
+    raised: bool = False
+    told: datetime | None = None  # when a message about it was last sent
+    told_of_this: bool = False  # whether anybody heard of the alert that stands
+    what: str = ""
+    value: float = 0.0
+    threshold: float = 0.0
+    advice: str = ""
+    picture: str = ""
+
+
+class AlertManager:
+    """Turns conditions into events and messages by the rules.
+
+    All times are the conditions' own, so that a replay over years says what monitoring would
+    have said then. Every alert becomes an event, `AlertRaised` and later `AlertResolved`,
+    silenced or not; a silence and a cooldown withhold messages alone.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    deliver : callable
+        Gets a message and the names of the sinks it is for, none of them meaning all.
+    emit : callable
+        Gets the events.
+    silences : sequence of Silence
+    draw : callable, optional
+        Makes the picture of a condition and returns its path; '' for none. The event gets
+        the path.
+    link : callable, optional
+        Turns that path into the link that the message shows.
+    state : Path, optional
+        File in which what stands outlives the process.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        deliver: Callable[[Message, tuple[str, ...]], None],
+        emit: Callable[[Event], None] = lambda _: None,
+        silences: Sequence[Silence] = (),
+        draw: Callable[[Condition], str] = lambda _: "",
+        link: Callable[[str], str] = lambda path: path,
+        state: Path | None = None,
+    ) -> None:
+        self._rules = tuple(rules)
+        self._deliver, self._emit = deliver, emit
+        self._draw, self._link = draw, link
+        self._silences = tuple(silences)
+        self._path = state
+        self._standing = _read(state) if state is not None else {}
+
+    def consider(self, conditions: Iterable[Condition]) -> None:
+        """Take note of conditions of one moment; what they lead to is sent together, by rule."""
+        notices: dict[tuple[str, ...], list[Notice]] = {}
+        changed = False
+        for condition in conditions:
+            for rule in self._rules:
+                if not rule.concerns(condition):
+                    continue
+                changed = True
+                notice = self._step(rule, condition)
+                if notice is not None:
+                    notices.setdefault(rule.sinks, []).append(notice)
+        if changed and self._path is not None:
+            self._write(self._path)
+        for sinks, found in notices.items():
+            for message in grouped(found):
+                self._deliver(message, sinks)
+
+    def standing(self) -> dict[tuple[str, str], Standing]:
+        """The alerts that are raised now, by rule and subject."""
+        return {key: kept for key, kept in self._standing.items() if kept.raised}
+
+    def _step(self, rule: Rule, condition: Condition) -> Notice | None:
+        kept = self._standing.setdefault((rule.name, condition.subject), Standing())
+        now = condition.at
+        if condition.breached:
+            kept.clear = 0
+            kept.breaches += 1
+            if kept.since is None:
+                kept.since = now
+            kept.what, kept.advice = condition.what, condition.advice
+            kept.value, kept.threshold = condition.value, condition.threshold
+            if not kept.raised and kept.breaches >= rule.after:
+                return self._raise(rule, kept, condition)
+            due = rule.remind is not None and (
+                kept.told is None or now - kept.told >= max(rule.remind, rule.cooldown)
+            )
+            if kept.raised and due:
+                return self._tell(rule, kept, condition, "standing")
+            return None
+        kept.breaches = 0
+        if not kept.raised:
+            kept.since = None
+            return None
+        kept.clear += 1
+        return self._resolve(rule, kept, condition) if kept.clear >= rule.resolve_after else None
+
+    def _raise(self, rule: Rule, kept: Standing, condition: Condition) -> Notice | None:
+        kept.raised, kept.told_of_this = True, False
+        kept.picture = self._draw(condition)
+        self._emit(
+            AlertRaised(
+                rule=rule.name,
+                severity=rule.severity,
+                subject=condition.subject,
+                what=condition.what,
+                since=_iso(kept.since or condition.at),
+                value=condition.value,
+                threshold=condition.threshold,
+                advice=condition.advice,
+                picture=kept.picture,
+            )
+        )
+        if kept.told is not None and condition.at - kept.told < rule.cooldown:
+            return None
+        return self._tell(rule, kept, condition, "raised")
+
+    def _resolve(self, rule: Rule, kept: Standing, condition: Condition) -> Notice | None:
+        since, told = kept.since or condition.at, kept.told_of_this
+        self._emit(
+            AlertResolved(
+                rule=rule.name,
+                severity=rule.severity,
+                subject=condition.subject,
+                what=kept.what,
+                since=_iso(since),
+                until=_iso(condition.at),
+            )
+        )
+        notice = None
+        # Who heard that it began hears that it is over, whatever the cooldown.
+        if rule.resolution and told and not self._silenced(rule, condition):
+            notice = self._notice(rule, kept, condition, "resolved")
+        kept.raised = kept.told_of_this = False
+        kept.since, kept.clear = None, 0
+        return notice
+
+    def _silenced(self, rule: Rule, condition: Condition) -> bool:
+        return any(
+            silence.covers(rule.name, condition.subject, condition.at) for silence in self._silences
+        )
+
+    def _tell(
+        self, rule: Rule, kept: Standing, condition: Condition, state: Literal["raised", "standing"]
+    ) -> Notice | None:
+        if self._silenced(rule, condition):
+            return None
+        kept.told, kept.told_of_this = condition.at, True
+        return self._notice(rule, kept, condition, state)
+
+    def _notice(
+        self,
+        rule: Rule,
+        kept: Standing,
+        condition: Condition,
+        state: Literal["raised", "standing", "resolved"],
+    ) -> Notice:
+        return Notice(
+            rule=rule.name,
+            severity=rule.severity,
+            subject=condition.subject,
+            state=state,
+            what=kept.what,
+            since=kept.since or condition.at,
+            now=condition.at,
+            value=kept.value,
+            threshold=kept.threshold,
+            advice=kept.advice,
+            picture=self._link(kept.picture) if kept.picture else "",
+        )
+
+    def _write(self, path: Path) -> None:
+        rows = []
+        for (rule, subject), kept in sorted(self._standing.items()):
+            row: dict[str, Any] = {"rule": rule, "subject": subject, **vars(kept)}
+            for name in ("since", "told"):
+                row[name] = None if row[name] is None else _iso(row[name])
+            for name in ("value", "threshold"):  # JSON has no infinity
+                row[name] = repr(float(row[name]))
+            rows.append(row)
+        artifacts.write_json(path, {"schema": 1, "standing": rows})
+
+
+def _read(path: Path) -> dict[tuple[str, str], Standing]:
+    if not path.exists():
+        return {}
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["standing"]
+        found = {}
+        for row in rows:
+            key = (row.pop("rule"), row.pop("subject"))
+            for name in ("since", "told"):
+                row[name] = None if row[name] is None else datetime.fromisoformat(row[name])
+            for name in ("value", "threshold"):
+                row[name] = float(row[name])
+            found[key] = Standing(**row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise MonitoringError(
+            f"alert state {str(path)!r} cannot be read: {error}",
+            "Delete it; alerts that stand are then raised anew",
+        ) from None
+    return found
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -13,15 +13,56 @@ EQUITY = np.array([[110.0, 90.0], [120.0, 80.0]])
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    before = {each.name for kind in KINDS for each in extend.registered(kind)}
+    before = {each.name for each in extend.registered(*extend.KINDS)}
     yield
-    for kind in KINDS:
-        for each in extend.registered(kind):
-            if each.name not in before:
-                extend.forget(each.name)
+    for each in extend.registered(*extend.KINDS):
+        if each.name not in before:
+            extend.forget(each.name)
 
 
-KINDS = ("metric", "statistic", "section")
+def cohort(lanes=2):
+    return extend.Cohort(
+        params=({"policy.enter": 0.1},) * lanes,
+        scores=np.zeros((4, 1, lanes), np.float32),
+        labels=np.zeros((4, 1), np.float32),
+        equity=np.full((4, lanes), 100.0),
+        closes=np.ones((4, 1)),
+        folds=((0, 2), (2, 4)),
+        timestamps=np.arange(4).astype("datetime64[D]"),
+        symbols=("A",),
+        initial=100.0,
+        periods_per_year=252.0,
+    )
+
+
+def test_a_step_sees_the_cohort_and_cannot_change_it():
+    @extend.step("opinions", unit="count", meaning="how often it had an opinion")
+    def opinions(seen):
+        assert seen.folds == ((0, 2), (2, 4))
+        return np.isfinite(seen.scores).sum(axis=(0, 1))
+
+    @extend.step("cheats")
+    def cheats(seen):
+        seen.equity[-1] *= 2
+        return seen.equity[-1]
+
+    columns, problems = extend.take_steps(cohort(), ())
+    assert columns["opinions"].tolist() == [4.0, 4.0]
+    (problem,) = problems
+    assert "Step 'cheats' failed and was left out: ValueError" in problem
+    assert "read-only" in problem
+
+
+def test_tests_pass_fail_or_are_told_of():
+    extend.test("plain", "Is it so?")(lambda _: np.bool_(True))
+    extend.test("refutes", "Is it more than 3?")(
+        lambda evidence: (evidence > 3, f"{evidence} is too little.")
+    )
+    extend.test("numbers", "What?")(lambda _: 0.5)
+    outcomes, problems = extend.put_to_tests(2)
+    assert outcomes == (("plain", True, "Is it so?"), ("refutes", False, "2 is too little."))
+    assert "Test 'numbers' failed and was left out: TypeError" in problems[0]
+    assert "got 0.5" in problems[0]
 
 
 def test_a_metric_measures_all_trials_in_one_call():

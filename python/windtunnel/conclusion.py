@@ -13,6 +13,7 @@ def conclude(work: Work, force_reason: str | None) -> str:
     table = TrialTable.read(run, work.course)
     run.write_table("trials.parquet", table.trials)
     found = find(work, table, force_reason)
+    run.write_table("trades.parquet", delivery.fills(found))
     run.write_table("holdout.parquet", delivery.decisions(found))
     work.begin("report")
     presentation.write_report(found, run.path / "report.html")

@@ -17,7 +17,7 @@ from windtunnel.findings import Findings
 from windtunnel.models.factory import create
 from windtunnel.runs import Run
 from windtunnel.trainers.scoring import score_rows
-from windtunnel.validation import policy_table
+from windtunnel.validation import policy_table, window
 
 
 def decisions(found: Findings) -> pl.DataFrame:
@@ -33,6 +33,12 @@ def decisions(found: Findings) -> pl.DataFrame:
             "exposure": found.model.exposures[bar, instrument],
         }
     )
+
+
+def fills(found: Findings) -> pl.DataFrame:
+    """Every fill of the champion over the validation slices, with its reason."""
+    bars = window(found.course.panel, *found.course.plan.out_of_sample)
+    return found.stress.trades.table(bars).drop("configuration")
 
 
 def export(found: Findings, path: Path) -> None:

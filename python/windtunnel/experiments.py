@@ -80,10 +80,23 @@ class StudyResult:
         return self.run.path / "bundle"
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report to `path`; without one, say where the run keeps it."""
+        """Write the report to `path`; without one, say where the run keeps it.
+
+        The ending decides: '.pdf' and '.png' are made by a headless Chromium, all else is the
+        HTML page.
+
+        Raises
+        ------
+        ReportError
+            A PDF or PNG is wanted and there is no Chromium, or it fails.
+        """
         kept = self.run.path / "report.html"
         if path is None:
             return kept
+        if Path(path).suffix.lower() in {".pdf", ".png"}:
+            from windtunnel.reports.browser import export  # noqa: PLC0415 - seldom wanted
+
+            return export(kept, path)
         artifacts.write_bytes(path, kept.read_bytes())
         return Path(path)
 
@@ -282,13 +295,15 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
             ],
             how="horizontal",
         )
+        for problem in evaluation.problems:
+            bus.emit(events.Warned(problem))
         with interrupts.held_back():
             run.commit_cohort(len(done), table, evaluation.backtest.equity)
             strategy.tell(_outcomes(table, study))
             ledger.append(_ledger_entry(run, course, len(done), table))
         done.append(table)
         count += len(table)
-        reached = pl.concat(done)["objective"].drop_nulls().to_list()
+        reached = pl.concat(done, how="diagonal")["objective"].drop_nulls().to_list()
         bus.emit(
             events.CohortFinished(
                 cohort=len(done) - 1,
@@ -300,7 +315,7 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
                 seconds=time.monotonic() - began,
             )
         )
-    trials = pl.concat(done)
+    trials = pl.concat(done, how="diagonal")  # a step of the user's may have failed
     if trials["objective"].drop_nulls().is_empty():
         reasons = trials["reason"].unique().sort().to_list()[:3]
         raise TrainingError(

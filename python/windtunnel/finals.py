@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult
 from windtunnel.backtest.policy import target_exposures
+from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import TrainingError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
@@ -42,7 +44,8 @@ class Stress:
     `break_even_bps` is the one-way cost at which the total return over the validation
     slices falls to zero; NaN when it is below zero even without costs, infinite never:
     the search ends at 1,000 basis points and then reports that bound. `learning` holds the
-    ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices.
+    ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices,
+    `trades` every fill there.
     """
 
     rows: tuple[StressRow, ...]
@@ -50,6 +53,7 @@ class Stress:
     break_even_bps: float
     benchmark: BacktestResult
     scores: Float32Array
+    trades: TradeLog
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
     """
     course = pipeline.course
     scores = pipeline.trainer.fit(hyper_table(course.study, [params])).scores
-    again = pipeline.backtest(scores, [params]).equity[:, 0]
+    repeated = pipeline.backtest(scores, [params], want_trades=True)
+    again = repeated.equity[:, 0]
     if not np.array_equal(again, recorded, equal_nan=True):
         worst = float(np.nanmax(np.abs(again - recorded)))
         raise TrainingError(
@@ -127,6 +132,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
         _break_even(pipeline, scores, params),
         buy_and_hold(course, *course.plan.out_of_sample),
         np.ascontiguousarray(scores[:, :, 0]),
+        cast("TradeLog", repeated.trades),
     )
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from windtunnel import overfitting
 from windtunnel.backtest.policy import target_exposures
+from windtunnel.backtest.round_trips import round_trips
 from windtunnel.backtest.trace import Trace, trace_exposures
+from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import MetricError
 from windtunnel.metrics.calibration import Calibration, calibration_curve
 from windtunnel.metrics.decay import Decay, ic_decay
@@ -53,6 +56,8 @@ class Portrait:
     calibration : Calibration or None
         Only where the label is a direction.
     decay : Decay
+    trips : polars.DataFrame
+        Its trades from no position to none; see `backtest.round_trips`.
     """
 
     band: EquityBand | None
@@ -64,6 +69,7 @@ class Portrait:
     gap: float
     calibration: Calibration | None
     decay: Decay
+    trips: pl.DataFrame
 
 
 def portray(
@@ -72,6 +78,7 @@ def portray(
     scores: Float32Array,
     equity: Float64Array,
     benchmark: Float64Array,
+    trades: TradeLog,
 ) -> Portrait:
     """Look at the champion's out-of-sample bars.
 
@@ -81,6 +88,8 @@ def portray(
         Its scores on the validation slices.
     equity, benchmark : (T,) float64
         Its equity and that of buy and hold, as the engine gave them.
+    trades : TradeLog
+        Its fills there.
     """
     start, stop = course.plan.out_of_sample
     initial, year = course.execution.initial_cash, course.periods_per_year
@@ -106,6 +115,7 @@ def portray(
         if direction
         else None,
         decay=ic_decay(scores, opens, horizons=[h for h in HORIZONS if h < bars // 2], parts=parts),
+        trips=round_trips(trades, window(course.panel, start, stop)),
     )
 
 

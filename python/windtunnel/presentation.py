@@ -159,20 +159,16 @@ def report_data(found: Findings) -> page.ReportData:
         own_sections=sections,
         own_terms={
             each.name: glossary.own_term(each.name, each.unit, each.meaning)
-            for kind in ("metric", "statistic")
-            for each in extend.registered(kind)
+            for each in extend.registered("step", "metric", "statistic")
         },
+        steps=tuple((each.name, each.meaning) for each in extend.registered("step")),
         problems=found.problems + problems,
     )
 
 
 def _additions() -> list[str]:
     """What a reader has to register beforehand to get the same page, as a comment."""
-    names = [
-        f"{each.kind} {each.name}"
-        for kind in ("metric", "statistic", "section")
-        for each in extend.registered(kind)
-    ]
+    names = [f"{each.kind} {each.name}" for each in extend.registered(*extend.KINDS)]
     return [f"# with your own additions (--extend FILE): {', '.join(names)}"] if names else []
 
 
@@ -199,6 +195,7 @@ def _details(found: Findings) -> Details:
         calibration=portrait.calibration,
         decay=portrait.decay,
         horizon=course.labels.horizon,
+        trips=portrait.trips,
     )
 
 

@@ -10,6 +10,7 @@
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
       optuna.journal     the same trials for optuna-dashboard
       trials.parquet     all trials, once tuning is done
+      trades.parquet     the champion's fills over the validation slices
       holdout.parquet    the champion's scores and exposures on the holdout's bars
       report.html, bundle/
       result.json        figures and verdict

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from windtunnel import extend, splits
 from windtunnel import labels as labelling
-from windtunnel import splits
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
 from windtunnel.backtest.policy import Policies
@@ -181,12 +181,16 @@ class Evaluation:
     backtest : BacktestResult
         Equity (K*V, C) over all validation slices in one run, and what trading cost.
     table : polars.DataFrame
-        One row a configuration: state, reason, objective and every metric.
+        One row a configuration: state, reason, objective, every metric, and a column for each
+        step that the user added.
+    problems : tuple of str
+        What went wrong in the user's steps, in sentences.
     """
 
     fit: CohortFit
     backtest: BacktestResult
     table: pl.DataFrame
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,8 @@ class Pipeline:
         """Take C configurations through all steps; failed ones stay in the table as failed."""
         fit = self.trainer.fit(hyper_table(self.course.study, params))
         result = self.backtest(fit.scores, params)
-        return Evaluation(fit, result, self.measure(fit, result))
+        table, problems = self.take_own_steps(self.measure(fit, result), fit, result, params)
+        return Evaluation(fit, result, table, problems)
 
     def backtest(
         self,
@@ -209,6 +214,7 @@ class Pipeline:
         *,
         costs: Costs | None = None,
         span: tuple[int, int] | None = None,
+        want_trades: bool = False,
     ) -> BacktestResult:
         """Equity of every configuration over `span` (the validation slices) in one call."""
         course = self.course
@@ -220,6 +226,7 @@ class Pipeline:
             costs=costs or course.costs,
             execution=course.execution,
             periods_per_year=course.periods_per_year,
+            want_trades=want_trades,
         )
 
     def measure(self, fit: CohortFit, result: BacktestResult) -> pl.DataFrame:
@@ -268,6 +275,36 @@ class Pipeline:
             else pl.when(hollow).then(None).otherwise(pl.col(name)).alias(name)
             for name in measured
         )
+
+    def take_own_steps(
+        self, table: pl.DataFrame, fit: CohortFit, result: BacktestResult, params: Sequence[Params]
+    ) -> tuple[pl.DataFrame, tuple[str, ...]]:
+        """The table with the columns of the user's steps, null for failed configurations."""
+        if not extend.registered("step"):
+            return table, ()
+        course = self.course
+        start, stop = course.plan.out_of_sample
+        cohort = extend.Cohort(
+            params=tuple(params),
+            scores=fit.scores,
+            labels=course.known_labels(start, stop),
+            equity=result.equity,
+            closes=course.panel.close[start:stop],
+            folds=tuple(
+                (fold.validation[0] - start, fold.validation[1] - start)
+                for fold in course.plan.folds
+            ),
+            timestamps=course.panel.timestamps[start:stop],
+            symbols=course.panel.symbols,
+            initial=course.execution.initial_cash,
+            periods_per_year=course.periods_per_year,
+        )
+        columns, problems = extend.take_steps(cohort, table.columns)
+        complete = table["state"].to_numpy() == "complete"
+        return table.with_columns(
+            pl.Series(name, np.where(complete, values, np.nan)).fill_nan(None)
+            for name, values in columns.items()
+        ), problems
 
 
 def buy_and_hold(course: Course, start: int, stop: int) -> BacktestResult:

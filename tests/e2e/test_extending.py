@@ -38,6 +38,20 @@ def trials_behind(returns, champion, periods_per_year):
     total = returns.sum(axis=0)
     return (total < total[champion]).mean()
 
+@extend.step("fold_spread", unit="percent", meaning="best fold less worst fold")
+def fold_spread(cohort):
+    gains = [cohort.equity[stop - 1] / cohort.equity[start] - 1 for start, stop in cohort.folds]
+    return np.ptp(gains, axis=0)
+
+@extend.step("bad_step")
+def bad_step(cohort):
+    return cohort.nothing
+
+@extend.test("few_trades", "Does it trade seldom?")
+def few_trades(evidence):
+    assert not hasattr(evidence, "holdout")
+    return evidence.metrics["fills"] < 1, "It trades at all."
+
 @extend.section("By cohort")
 def by_cohort(found):
     return found.trials.group_by("cohort").agg(pl.len().alias("trials")).sort("cohort")
@@ -73,13 +87,35 @@ def test_a_metric_is_a_column_of_every_trial(extended: Path) -> None:
     assert "fails" not in trials.columns
 
 
+def test_a_step_is_a_column_that_every_cohort_brings(extended: Path) -> None:
+    cohorts = [table for table, _ in Run.open(extended).cohorts()]
+    assert all(table["fold_spread"].null_count() == 0 for table in cohorts)
+    trials = pl.read_parquet(extended / "trials.parquet")
+    assert trials["fold_spread"].to_list() == pl.concat(cohorts)["fold_spread"].to_list()
+    assert (trials["fold_spread"] >= 0).all()
+    text = text_of(extended)
+    assert re.search(r"Fold spread % best fold less worst fold [\d.]+%", text)
+    assert re.search(r"measured ?, fold spread \(best fold less worst fold\) ?, bad step ?\.", text)
+    assert "Step 'bad_step' gave no column" in text
+
+
+def test_a_test_that_fails_refutes_the_study_before_its_holdout_is_read(extended: Path) -> None:
+    result = Run.open(extended).result()
+    assert [(each["name"], each["passed"]) for each in result["audits"]] == [("few_trades", False)]
+    assert not result["holdout"]["opened"]
+    assert "not opened, since audits failed (few_trades)" in result["holdout"]["seal"]
+    assert not (extended.parent / "holdout.jsonl").exists()
+    assert result["verdict"]["level"] == "no_edge"
+    assert re.search(r"few trades FAILED It trades at all\.", text_of(extended))
+
+
 def test_the_page_shows_what_was_added_and_what_failed(extended: Path) -> None:
     text = text_of(extended)
     assert re.search(r"Best bar % largest gain of one bar [\d.]+% [\d.]+%", text)
     assert re.search(r"Trials behind [01]\.\d{3} Share behind the champion\.", text)
     assert "By cohort" in text
     assert "Metric 'fails' failed and was left out: RuntimeError: no such luck." in text
-    assert "# with your own additions (--extend FILE): metric best_bar, metric fails," in text
+    assert "# with your own additions (--extend FILE): step fold_spread, step bad_step," in text
     assert "Section 'Fails too' failed and was left out: AttributeError" in text
 
 
@@ -94,7 +130,6 @@ def test_the_page_is_filled_with_the_studys_own_figures(extended: Path) -> None:
     assert Ledger(run.path.parent / "ledger.jsonl").summary()[0]["trials"] == 8
     assert "small 1 8 0 8" in text
     assert "Largest move" in text
-    assert "nobody has tried to refute it" in text
     assert (extended / "report.html").stat().st_size < 5e6
 
 

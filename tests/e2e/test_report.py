@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from windtunnel.reports.browser import find_browser, read_back
+
 Finished = Any
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+needed = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine")
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_report_is_drawn_whole(finished: Finished, tmp_path: Path) -> None:
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,2000",
-        "--virtual-time-budget=8000", "--dump-dom", (finished.run / "report.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    dom = done.stdout.decode("utf-8")
+@needed
+def test_report_is_drawn_whole(finished: Finished) -> None:
+    dom = read_back(finished.run / "report.html")
     assert "data-errors" not in dom.split("<body", 1)[0]
     drawn = re.search(r'data-drawn="(\d+)"', dom)
     assert drawn is not None
@@ -43,3 +34,24 @@ def test_report_can_be_written_anywhere(
     done = windtunnel("report", finished.run, "--out", "page.html", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.html").read_bytes() == (finished.run / "report.html").read_bytes()
+
+
+@pytest.mark.browser
+@needed
+def test_report_is_printed(finished: Finished, windtunnel: Any, tmp_path: Path) -> None:
+    done = windtunnel("report", finished.run, "--pdf", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "report.pdf"
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_report_without_a_browser(
+    finished: Finished, windtunnel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINDTUNNEL_BROWSER", "no-such-browser")
+    done = windtunnel("report", finished.run, "--pdf", cwd=tmp_path)
+    assert done.returncode == 9
+    assert "takes a Chromium" in " ".join(done.stderr.split())
+    done = windtunnel("report", finished.run, "--pdf", "--out", "x.html", cwd=tmp_path)
+    assert done.returncode == 9
+    assert "is not a PDF" in " ".join(done.stderr.split())

@@ -111,6 +111,29 @@ def trial_table(count: int, failed: int = 0, seed: int = 3) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
+def trips(draw: np.random.Generator, stamps: np.ndarray, names: tuple[str, ...]) -> pl.DataFrame:
+    """A trade a fortnight, the last one still held."""
+    opened = stamps[:-10:10].astype("datetime64[us]").tolist()
+    closed = stamps[10::10][: len(opened)].astype("datetime64[us]").tolist()
+    many = len(opened)
+    profit = draw.normal(20, 400, many)
+    return pl.DataFrame(
+        {
+            "symbol": [names[i % len(names)] for i in range(many)],
+            "side": ["short" if i % 3 == 0 else "long" for i in range(many)],
+            "opened": opened,
+            "closed": [*closed[:-1], None],
+            "bars": [10] * many,
+            "fills": [2] * many,
+            "units": draw.uniform(10, 900, many),
+            "profit": profit,
+            "costs": draw.uniform(1, 40, many),
+            "gain": profit / 20_000,
+            "reason": [*["decision"] * (many - 1), "held"],
+        }
+    )
+
+
 def details(equity: np.ndarray, benchmark: np.ndarray, stamps: np.ndarray, names: tuple[str, ...]):
     """How the result came about; the trades are drawn at random, their sums are not."""
     draw = np.random.default_rng(9)
@@ -159,6 +182,7 @@ def details(equity: np.ndarray, benchmark: np.ndarray, stamps: np.ndarray, names
             parts=((0, bars // 2), (bars // 2, bars)),
         ),
         horizon=5,
+        trips=trips(draw, stamps, names),
     )
 
 

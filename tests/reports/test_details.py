@@ -10,7 +10,13 @@ import polars as pl
 import pytest
 
 from windtunnel import extend
-from windtunnel.reports import detail_tables, luck_figures, skill_figures, time_figures
+from windtunnel.reports import (
+    detail_tables,
+    luck_figures,
+    skill_figures,
+    time_figures,
+    trade_tables,
+)
 from windtunnel.reports.details import OwnSection
 from windtunnel.reports.html import pictures
 from windtunnel.reports.own_sections import own_sections
@@ -62,6 +68,35 @@ def test_contributions_add_up_to_the_total_return(data):
     ]
     figure = skill_figures.contributions(data)
     assert len(figure["data"][0]["x"]) == 5
+
+
+def test_trades_are_summed_by_side_and_listed_newest_first(data):
+    found = trade_tables.trades(data)
+    trips = data.details.trips
+    long, short, both = found.summary.rows
+    assert [str(row[1]) for row in (long, short, both)] == ["136", "68", "204"]
+    won = (trips["profit"] > 0).mean()
+    assert str(both[2]) == f"{won:.1%}"
+    assert str(both[-1]) == f"{trips['profit'].sum():,.0f}".replace("-", "−")
+    assert found.shown == found.total == len(found.listed.rows) == 204
+    newest = found.listed.rows[0]
+    assert "still held at the end" in newest[1]
+    assert str(newest[-1]) == "held"
+    assert str(newest[0]) > str(found.listed.rows[1][0])
+    assert "Show all of them" in only().text
+
+
+def test_many_trades_are_cut_and_none_are_left_out(data):
+    from dataclasses import replace
+
+    def with_trips(trips):
+        return replace(data, details=replace(data.details, trips=trips))
+
+    found = trade_tables.trades(with_trips(pl.concat([data.details.trips] * 3)))
+    assert (found.total, found.shown) == (612, trade_tables.LISTED)
+    assert trade_tables.trades(with_trips(data.details.trips.clear())) is None
+    short = with_trips(data.details.trips.filter(pl.col("side") == "short"))
+    assert "no such trade" in trade_tables.trades(short).summary.rows[0][2]
 
 
 def test_a_gap_beyond_rounding_is_said_aloud(data):

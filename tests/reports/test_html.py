@@ -77,8 +77,8 @@ def test_every_tag_is_closed_in_order(page):
 def test_sections_stand_in_reading_order(page):
     ids = [a["id"] for name, a in page.tags if name == "h2"]
     assert ids == [
-        "verdict", "equity", "holdout", "time", "folds", "instruments", "trials", "luck", "skill",
-        "costs", "metrics", "statistics", "audits", "data", "ledger", "configuration",
+        "verdict", "equity", "holdout", "time", "folds", "instruments", "trades", "trials", "luck",
+        "skill", "costs", "metrics", "statistics", "audits", "data", "ledger", "configuration",
         "reproduce", "caveats",
     ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_every_picture_has_one_place_and_a_text_alternative(page):
 
 def test_tables_have_captions_and_scoped_headers(page):
     tables = page.all("table")
-    assert len(page.all("caption")) == len(tables) == 11
+    assert len(page.all("caption")) == len(tables) == 13
     assert {a.get("scope") for a in page.all("th")} == {"col", "row"}
 
 
@@ -226,7 +226,7 @@ def test_many_trials_and_symbols_fold_away():
     page = only(trials=1500, failed=100, symbols=tuple(f"S{i:03d}" for i in range(100)))
     assert "1,400 have an objective, of which 1,000 are drawn here" in page.text
     assert "Show all 100 instruments" in page.text
-    assert len(page.all("details")) == 3
+    assert len(page.all("details")) == 4
 
 
 def test_sealed_holdout_shows_the_seal_and_no_result():

@@ -20,7 +20,7 @@ from windtunnel.cli import canary, memory, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.cli.serve import serve, token
-from windtunnel.errors import RunError, WindtunnelError
+from windtunnel.errors import ReportError, RunError, WindtunnelError
 
 app = typer.Typer(
     name="windtunnel",
@@ -175,13 +175,27 @@ def runs(workspace: Workspace = Path(), as_json: Json = False) -> None:
 @app.command()
 def report(
     run: RunPath,
-    out: Annotated[Path, typer.Option(help="Where to write the page.")] = Path("report.html"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it: .html, .pdf or .png; report.html when absent."),
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="As PDF, by a headless Chromium.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="As PNG, by a headless Chromium.")] = False,
 ) -> None:
-    """Copy the HTML report of a finished run."""
+    """Copy the report of a finished run: the HTML page, or a PDF or PNG of it."""
     from windtunnel.experiments import StudyResult  # noqa: PLC0415 - imports jax
     from windtunnel.runs import Run  # noqa: PLC0415
 
-    print(StudyResult.load(Run.open(run)).report(out))  # noqa: T201
+    endings = [".pdf"] * pdf + [".png"] * png
+    if out is not None and endings and out.suffix.lower() not in endings:
+        raise ReportError(
+            f"--out {out.name!r} is not a {' or '.join(each[1:].upper() for each in endings)}",
+            "Leave --pdf and --png out: the ending of --out says what is wanted",
+        )
+    base = out or Path("report.html")
+    result = StudyResult.load(Run.open(run))
+    for ending in endings or [base.suffix]:
+        print(result.report(base.with_suffix(ending)))  # noqa: T201
 
 
 @app.command()

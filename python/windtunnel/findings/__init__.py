@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from windtunnel import events, finals, judgement
 from windtunnel.errors import HoldoutSealedError
-from windtunnel.findings.evidence import Evidence, Work, gather
+from windtunnel.findings.evidence import Evidence, Work, gather, put_to_tests
 from windtunnel.findings.life import StudyLife
 from windtunnel.findings.trial_table import TrialTable
 from windtunnel.holdout import open_holdout
@@ -41,7 +41,7 @@ class Findings(Evidence):
 
 def find(work: Work, table: TrialTable, force_reason: str | None) -> Findings:
     """Gather the evidence, look at the holdout, judge; only the look and audits are on record."""
-    evidence = gather(work, table)
+    evidence = put_to_tests(gather(work, table))
     for problem in evidence.problems:
         work.bus.emit(events.Warned(problem))
     work.begin("refit")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ class Evidence:
     metrics, benchmark_metrics : dict
         Of the champion and of buy and hold over the validation slices.
     audits : tuple of AuditResult
-        Attempts to refute the study that it asked for.
+        Attempts to refute the study that it asked for, and the user's own tests.
     deflation : (C,) float64
         The best Sharpe ratio that luck would show after each trial.
     statistics : dict
@@ -132,7 +132,7 @@ def gather(work: Work, table: TrialTable) -> Evidence:
         audits=audits,
         luck=luck.with_paths(paths.figures, paths.reason),
         paths=paths,
-        portrait=portrait.portray(course, champion.params, stress.scores, own, held),
+        portrait=portrait.portray(course, champion.params, stress.scores, own, held, stress.trades),
         deflation=portrait.deflation_path(
             luck.figures.get("expected_maximum_sharpe"),
             len(table.trials),
@@ -142,6 +142,13 @@ def gather(work: Work, table: TrialTable) -> Evidence:
         problems=table.problems + failed,
         life=life(ledger, ever),
     )
+
+
+def put_to_tests(evidence: Evidence) -> Evidence:
+    """The evidence with the outcomes of the user's own tests among the audits."""
+    outcomes, failed = extend.put_to_tests(evidence)
+    tests = tuple(AuditResult(name, passed, sentence) for name, passed, sentence in outcomes)
+    return replace(evidence, audits=evidence.audits + tests, problems=evidence.problems + failed)
 
 
 def _past_trials(ledger: Ledger, course: Course) -> PastTrials:

@@ -33,7 +33,7 @@ class TrialTable:
     equity : (T, C) float64
         Over the validation slices.
     problems : tuple of str
-        What went wrong in the user's metrics, in sentences.
+        What went wrong in the user's steps and metrics, in sentences.
     """
 
     course: Course
@@ -46,8 +46,10 @@ class TrialTable:
         """Put the committed cohorts of a run together and measure them with the user's metrics."""
         tables, curves = zip(*run.cohorts(), strict=True)
         equity = np.concatenate(curves, axis=1)
-        trials, problems = with_own_metrics(course, pl.concat(tables), equity)
-        return cls(course, trials, equity, problems)
+        # A step that failed in one cohort left no column there.
+        joined = pl.concat(tables, how="diagonal")
+        trials, problems = with_own_metrics(course, joined, equity)
+        return cls(course, trials, equity, _without_column(joined) + problems)
 
     @property
     def complete(self) -> npt.NDArray[np.int64]:
@@ -89,6 +91,15 @@ def with_own_metrics(
         column[complete] = values
         added.append(pl.Series(name, column).fill_nan(None))
     return trials.with_columns(added), problems
+
+
+def _without_column(trials: pl.DataFrame) -> tuple[str, ...]:
+    """Sentences on steps that left nothing; the run's warnings have said why, when it happened."""
+    return tuple(
+        f"Step '{each.name}' gave no column: it failed, or was added after the trials were made."
+        for each in extend.registered("step")
+        if each.name not in trials.columns
+    )
 
 
 def _own_metrics(

@@ -164,6 +164,8 @@ class ReportData:
     path_sharpes : (P,) float64, optional
         Annual Sharpe ratios of the champion over cross-validated paths; empty without paths.
     audits, ledger : tuples of AuditRow and LedgerRow
+    steps : tuple of (str, str)
+        Name and meaning of the steps that the user added to the pipeline.
     own_sections, own_terms, problems : as the user added them
         Sections, the looks of added metrics and statistics, and what failed in them.
 
@@ -211,6 +213,7 @@ class ReportData:
     path_sharpes: FloatArray | None = None
     audits: tuple[AuditRow, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
+    steps: tuple[tuple[str, str], ...] = ()
     own_sections: tuple[OwnSection, ...] = ()
     own_terms: Mapping[str, Term] = field(default_factory=dict)
     problems: tuple[str, ...] = ()

@@ -49,6 +49,8 @@ class Details:
     decay : Decay
     horizon : int
         Bars that the label looks ahead.
+    trips : DataFrame, one row a round trip
+        Columns as `backtest.round_trips.round_trips` gives them.
     """
 
     band: EquityBand | None
@@ -66,6 +68,7 @@ class Details:
     calibration: Calibration | None
     decay: Decay
     horizon: int
+    trips: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ from windtunnel.reports import (
     skill_figures,
     tables,
     time_figures,
+    trade_tables,
     trial_figures,
 )
 from windtunnel.reports.data import ReportData
@@ -133,6 +134,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "finished": finished,
         "months": detail_tables.months(data),
         "contributions": detail_tables.contributions(data),
+        "trades": trade_tables.trades(data),
         "audits": detail_tables.audits(data),
         "ledger": detail_tables.ledger(data),
         "own_tables": [

@@ -49,6 +49,8 @@
     for (const result of failed) complain(String(result.reason));
     document.documentElement.dataset.drawn = results.length - failed.length;
     document.getElementById("broken").hidden = window.reportErrors.length === 0;
+    // Whoever takes a picture of the whole page has to know how tall it is.
+    document.documentElement.dataset.height = document.documentElement.scrollHeight;
   };
 
   draw();

@@ -1,44 +1,20 @@
-"""Your own metrics, statistics and sections: one decorated function each.
-
->>> import numpy as np
->>> from windtunnel import extend
->>> @extend.metric("best_bar", unit="percent", meaning="the best bar's gain")
-... def best_bar(equity, initial, periods_per_year):
-...     start = np.full((1, equity.shape[1]), initial)
-...     return (np.diff(np.vstack([start, equity]), axis=0)).max(axis=0) / initial
->>> extend.forget("best_bar")
-
-What is registered when a study ends becomes part of it: a metric is a column of
-`trials.parquet` and a row of the report, a statistic a row beside the built-in ones, a section
-a part of the page. A function that fails costs its own result and is reported, nothing else.
-"""
+"""What a user added, by name: the decorators, and the files that hold decorated functions."""
 
 from __future__ import annotations
 
-import math
 import re
 import runpy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, TypeVar
 
 from windtunnel.errors import MetricError
 
-if TYPE_CHECKING:
-    from windtunnel.findings import Findings
-
-Float64Array = npt.NDArray[np.float64]
-MetricFunction: TypeAlias = Callable[[Float64Array, float, float], npt.ArrayLike]
-StatisticFunction: TypeAlias = Callable[[Float64Array, int, float], float]
-SectionFunction: TypeAlias = "Callable[[Findings], Any]"
 F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["Addition", "forget", "load", "metric", "registered", "section", "statistic"]
-
+# In the order in which they are told of.
+KINDS = ("step", "metric", "statistic", "test", "section")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -49,14 +25,14 @@ class Addition:
     Attributes
     ----------
     kind : str
-        'metric', 'statistic' or 'section'.
+        One of `KINDS`.
     name : str
         Column and key; of a section its title.
     unit : str
         'percent', 'ratio', 'probability', 'count', 'bars' and 'money' are written as the
         built-in figures are; any other word is shown beside the name.
     meaning : str
-        One plain sentence or phrase for the report.
+        One plain sentence or phrase for the report; of a test its question.
     function : callable
     """
 
@@ -68,6 +44,16 @@ class Addition:
 
 
 _additions: dict[str, Addition] = {}
+
+
+def step(name: str, *, unit: str = "", meaning: str = "") -> Callable[[F], F]:
+    """Register a function of a `Cohort` as a step of the pipeline.
+
+    It is called with every cohort as soon as that is trained and backtested, and returns (C,)
+    numbers, NaN where undefined: a column of the trial table, kept with the cohort. Beyond a
+    metric it sees scores, labels, folds and parameters. Raises as `metric`.
+    """
+    return _register("step", name, unit, meaning)
 
 
 def metric(name: str, *, unit: str = "", meaning: str = "") -> Callable[[F], F]:
@@ -94,6 +80,16 @@ def statistic(name: str, *, unit: str = "", meaning: str = "") -> Callable[[F], 
     return _register("statistic", name, unit, meaning)
 
 
+def test(name: str, question: str) -> Callable[[F], F]:
+    """Register a function of the evidence as a test of the result, shown among the audits.
+
+    The function gets `windtunnel.findings.Evidence`, which knows nothing of the holdout, and
+    returns whether the result passes, or that and a sentence. False refutes the study: the
+    holdout then stays sealed and the verdict says so. Raises as `metric`.
+    """
+    return _register("test", name, "", question)
+
+
 def section(title: str) -> Callable[[F], F]:
     """Register a function of the findings as a section of the report.
 
@@ -113,9 +109,9 @@ def forget(name: str) -> None:
     _additions.pop(name, None)
 
 
-def registered(kind: str) -> tuple[Addition, ...]:
-    """All additions of a kind, in the order in which they were made."""
-    return tuple(each for each in _additions.values() if each.kind == kind)
+def registered(*kinds: str) -> tuple[Addition, ...]:
+    """All additions of the kinds named, kind by kind, in the order in which they were made."""
+    return tuple(each for kind in kinds for each in _additions.values() if each.kind == kind)
 
 
 def load(path: str | Path) -> tuple[Addition, ...]:
@@ -141,56 +137,9 @@ def load(path: str | Path) -> tuple[Addition, ...]:
     if not added:
         raise MetricError(
             f"extension {path}: registers nothing",
-            "Decorate a function with windtunnel.extend.metric, statistic or section",
+            f"Decorate a function with windtunnel.extend.{', '.join(KINDS[:-1])} or {KINDS[-1]}",
         )
     return added
-
-
-def measure(
-    equity: Float64Array, initial: float, periods_per_year: float, taken: Collection[str]
-) -> tuple[dict[str, Float64Array], tuple[str, ...]]:
-    """Call every metric on equity (T, C); returns columns and what went wrong, in sentences.
-
-    Infinite values become NaN. `taken` are names that the table already has.
-    """
-    columns: dict[str, Float64Array] = {}
-    problems = []
-    for each in registered("metric"):
-        if each.name in taken:
-            problems.append(f"Metric '{each.name}': the trial table has a column of that name.")
-            continue
-        try:
-            values = _numbers(each.function(equity.copy(), initial, periods_per_year))
-            if values.shape != equity.shape[1:]:
-                problems.append(
-                    f"Metric '{each.name}': must return one number a trial, shape "
-                    f"{equity.shape[1:]}, got {values.shape}."
-                )
-                continue
-        except Exception as error:  # noqa: BLE001 - whatever a user's function does
-            problems.append(failure(each, error))
-            continue
-        columns[each.name] = values
-    return columns, tuple(problems)
-
-
-def weigh(
-    returns: Float64Array, champion: int, periods_per_year: float, taken: Mapping[str, object]
-) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """Call every statistic on returns (T, C); returns figures and what went wrong."""
-    figures: dict[str, float | None] = {}
-    problems = []
-    for each in registered("statistic"):
-        if each.name in taken:
-            problems.append(f"Statistic '{each.name}': there is already one of that name.")
-            continue
-        try:
-            value = float(each.function(returns.copy(), champion, periods_per_year))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function does
-            problems.append(failure(each, error))
-            continue
-        figures[each.name] = value if math.isfinite(value) else None
-    return figures, tuple(problems)
 
 
 def failure(addition: Addition, error: Exception) -> str:
@@ -218,8 +167,3 @@ def _register(kind: str, name: str, unit: str, meaning: str) -> Callable[[F], F]
         return function
 
     return keep
-
-
-def _numbers(values: npt.ArrayLike) -> Float64Array:
-    array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(array), array, np.nan)

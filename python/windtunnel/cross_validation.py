@@ -98,6 +98,7 @@ def cross_validate(
         # Every model scores all bars; only those that its split tests are put into a path.
         validation=((start, stop),) * len(plan.splits),
         kind=course.task.kind,
+        panel=course.panel,
     )
     fit = make(task).trainer.fit(hyper_table(course.study, [params]))
     if fit.failures:
@@ -131,4 +132,5 @@ def _repeated(policy: Policies, paths: int) -> Policies:
         leverage=np.repeat(policy.leverage, paths),
         band=np.repeat(policy.band, paths),
         long_only=policy.long_only,
+        proportional=policy.proportional,
     )

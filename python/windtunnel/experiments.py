@@ -25,7 +25,7 @@ from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
 from windtunnel.span import Span
 from windtunnel.trainers import devices
-from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+from windtunnel.trainers.own import own_trainer
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome
 from windtunnel.validation import Course, Pipeline, prepare
@@ -242,8 +242,7 @@ def _carry_out(
         course = prepare(study, panel)
 
         def pipeline(task: TrainingTask) -> Pipeline:
-            trainer = SupervisedTrainer(task, study.model, study.training, seed=study.study.seed)
-            return Pipeline(course, trainer)
+            return Pipeline(course, own_trainer(task, study, study.study.seed))
 
         folds = pipeline(course.task)
         _tune(run, course, folds, bus)

@@ -157,7 +157,7 @@ def refit(course: Course, pipeline: Pipeline, params: Mapping[str, float]) -> Fi
         exit=float(policies.exit[0]),
         leverage=float(policies.leverage[0]),
         long_only=policies.long_only,
-        state=None,
+        proportional=policies.proportional,
     )
     return FinalModel(fit.models[0], scores, exposures)
 

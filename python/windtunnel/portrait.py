@@ -162,6 +162,7 @@ def _trace(course: Course, params: Mapping[str, float], scores: Float32Array) ->
         exit=float(policies.exit[0]),
         leverage=float(policies.leverage[0]),
         long_only=policies.long_only,
+        proportional=policies.proportional,
     )
     return trace_exposures(
         bars,

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.data.panel import Panel
+
 BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -36,6 +38,8 @@ class TrainingTask:
         Half-open bar ranges of equal length V that each fold is scored on.
     kind : "direction" or "forward_return"
         Decides the loss and the meaning of the score.
+    panel : Panel, optional
+        The T bars that the rows belong to; a trainer that learns by trading needs them.
     """
 
     features: Float32Array
@@ -43,6 +47,7 @@ class TrainingTask:
     train: BoolArray
     validation: tuple[tuple[int, int], ...]
     kind: Kind
+    panel: Panel | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
 from windtunnel.backtest.policy import Policies
 from windtunnel.config import StudyFile
+from windtunnel.config.rl import RL_SEARCHABLE
 from windtunnel.config.study import POLICY_SEARCHABLE, TRAINING_SEARCHABLE
 from windtunnel.data.panel import Panel
 from windtunnel.errors import SplitError
@@ -114,6 +115,7 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
             train=train,
             validation=tuple(fold.validation for fold in folds),
             kind=study.label.kind,
+            panel=panel,
         )
 
     return Course(study, panel, tensor, labels, plan, task(plan.folds), task((plan.final,)))
@@ -146,6 +148,11 @@ def window(panel: Panel, start: int, stop: int) -> Panel:
 
 def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, Float64Array]:
     """(C,) arrays of what the trainer takes: searched values, else the study's own."""
+    if study.training.trainer == "rl":
+        table = {
+            name: _column(params, f"rl.{name}", getattr(study.rl, name)) for name in RL_SEARCHABLE
+        }
+        return table | {"leverage": _column(params, "policy.leverage", study.policy.leverage)}
     return {
         name: _column(params, f"training.{name}", getattr(study.training, name))
         for name in TRAINING_SEARCHABLE
@@ -162,6 +169,7 @@ def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:
         column=np.arange(len(params), dtype=np.int64),
         band=np.full(len(params), study.policy.rebalance_band),
         long_only=study.policy.direction == "long_only",
+        proportional=study.training.trainer == "rl",
         **values,
     )
 

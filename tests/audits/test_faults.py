@@ -12,7 +12,7 @@ import pytest
 
 from windtunnel import splits
 from windtunnel.audits.registry import run_audits
-from windtunnel.audits.subject import Subject, supervised
+from windtunnel.audits.subject import Subject, own
 from windtunnel.backtest.engine import run_policy
 from windtunnel.backtest.policy import target_exposures
 from windtunnel.data.align import to_panel
@@ -47,11 +47,11 @@ class Through:
 
 def task_through(change: Callable[..., Any]) -> Subject:
     """The real trainer on a task that `change` made of the real one."""
-    return Subject(trainer=lambda task, study, seed: supervised(change(task), study, seed))
+    return Subject(trainer=lambda task, study, seed: own(change(task), study, seed))
 
 
 def scores_through(change: Callable[..., Any]) -> Subject:
-    return Subject(trainer=lambda task, study, seed: Through(supervised(task, study, seed), change))
+    return Subject(trainer=lambda task, study, seed: Through(own(task, study, seed), change))
 
 
 # -- data ----------------------------------------------------------------------------------

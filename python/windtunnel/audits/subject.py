@@ -66,13 +66,11 @@ class Backtest(Protocol):
         ...
 
 
-def supervised(task: TrainingTask, study: StudyFile, seed: int) -> Trainer:
+def own(task: TrainingTask, study: StudyFile, seed: int) -> Trainer:
     """Make the study's own trainer for a task."""
-    from windtunnel.trainers.supervised_trainer import (  # noqa: PLC0415 - imports jax
-        SupervisedTrainer,
-    )
+    from windtunnel.trainers.own import own_trainer  # noqa: PLC0415 - imports jax
 
-    return SupervisedTrainer(task, study.model, study.training, seed=seed)
+    return own_trainer(task, study, seed)
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,6 @@ class Subject:
     train_rows: Callable[[splits.Fold, npt.NDArray[np.int64], BoolArray, int], BoolArray] = (
         splits.train_rows
     )
-    trainer: Callable[[TrainingTask, StudyFile, int], Trainer] = supervised
+    trainer: Callable[[TrainingTask, StudyFile, int], Trainer] = own
     exposures: Exposures = target_exposures
     backtest: Backtest = run_policy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from windtunnel.backtest.policy import proportional_exposures
 from windtunnel.protocols import CohortFit, TrainingTask
 from windtunnel.validation import Course, hyper_table, policy_table, window
 
@@ -54,6 +55,7 @@ def assemble(
         ),
         validation=tuple(fold.validation for fold in plan.folds),
         kind=study.label.kind,
+        panel=panel,
     )
     return Course(study, panel, tensor, labels, plan, task, final_task=task)
 
@@ -92,6 +94,13 @@ def expose(
     """Target exposures (T, N) of one configuration over the validation slices."""
     start, stop = course.plan.out_of_sample
     policies = policy_table(course.study, [params])
+    if policies.proportional:
+        return proportional_exposures(
+            scores,
+            course.panel.listed[start:stop],
+            float(policies.leverage[0]),
+            long_only=policies.long_only,
+        ).astype(np.float64)
     exposures, _ = subject.exposures(
         scores,
         course.panel.listed[start:stop],

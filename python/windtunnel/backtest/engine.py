@@ -25,7 +25,7 @@ from windtunnel.backtest.checks import (
 )
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
-from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies
+from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies, proportional_exposures
 from windtunnel.backtest.result import BacktestResult
 from windtunnel.backtest.stops import Stops
 from windtunnel.backtest.trades import TradeLog
@@ -124,6 +124,31 @@ def run_policy(
         raise BacktestError(
             f"policies.column[{at}]: must name one of the S={columns} score columns, "
             f"got {policies.column[at]}"
+        )
+    if policies.proportional:
+        if progress is not None or stops is not None:
+            raise BacktestError(
+                "policies.proportional: takes neither stops nor a history in pieces",
+                "Give the exposures to run_exposures, piece by piece",
+            )
+        return run_exposures(
+            panel,
+            np.ascontiguousarray(
+                proportional_exposures(
+                    scores[:, :, policies.column],
+                    panel.listed,
+                    policies.leverage,
+                    long_only=policies.long_only,
+                )
+            ),
+            band=np.ascontiguousarray(policies.band),
+            costs=costs,
+            execution=execution,
+            periods_per_year=periods_per_year,
+            threads=threads,
+            want_equity=want_equity,
+            want_trades=want_trades,
+            half_spread=half_spread,
         )
     from windtunnel.backtest.native import core  # noqa: PLC0415 - doctor runs without it
 

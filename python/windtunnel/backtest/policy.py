@@ -41,6 +41,9 @@ class Policies:
         No order while the exposure is within this fraction of equity of its target; at least 0.
     long_only : bool
         Negative scores close positions instead of opening short ones.
+    proportional : bool
+        The score is itself the level, in [-1, 1]: an instrument gets score x leverage /
+        (instruments listed), without thresholds. NaN is then no decision.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Policies:
     leverage: Float64Array
     band: Float64Array
     long_only: bool
+    proportional: bool = False
 
     def __post_init__(self) -> None:
         _require_vector("column", self.column, np.int64, None)
@@ -139,6 +143,7 @@ def target_exposures(
     leverage: float,
     long_only: bool,
     state: Signals | None = None,
+    proportional: bool = False,
 ) -> tuple[Float64Array, Signals]:
     """Target exposures of one policy over T bars.
 
@@ -151,7 +156,7 @@ def target_exposures(
         NaN where the model has no opinion. Compared with the thresholds as float64.
     listed : (T, N) bool
         Whether the instrument has a bar.
-    enter, exit, leverage, long_only
+    enter, exit, leverage, long_only, proportional
         As in `Policies`, for one policy.
     state : (N,) int8, optional
         Signals in {-1, 0, +1} after the bar before the first; flat when absent. Feeding the
@@ -196,6 +201,9 @@ def target_exposures(
     if np.isinf(wide).any():
         t, n = (int(i) for i in np.argwhere(np.isinf(wide))[0])
         raise BacktestError(f"scores[{t}, {n}]: must be finite or NaN, got {wide[t, n]}")
+    if proportional:
+        narrow = proportional_exposures(scores, listed, leverage, long_only=long_only)
+        return narrow.astype(np.float64), np.zeros(instruments, np.int8)
     signal = np.zeros(instruments) if state is None else state.astype(np.float64)
     exposures = np.full((bars, instruments), np.nan)
     # An instrument without a bar has no score either: its signal waits.
@@ -207,3 +215,44 @@ def target_exposures(
             here = listed[t]
             exposures[t, here] = signal[here] * (leverage / counts[t])
     return exposures, signal.astype(np.int8)
+
+
+def proportional_exposures(
+    scores: npt.NDArray[np.floating],
+    listed: npt.NDArray[np.bool_],
+    leverage: float | Float64Array,
+    *,
+    long_only: bool,
+) -> npt.NDArray[np.float32]:
+    """Target exposures of scores that are levels: score x leverage / (instruments listed).
+
+    Parameters
+    ----------
+    scores : (T, N) or (T, N, C) float
+        In [-1, 1], or [0, 1] with `long_only`; NaN is no decision.
+    leverage : float or (C,) float64
+
+    Returns
+    -------
+    float32, of the scores' shape
+        Rounded as the policy that learnt by trading has traded. NaN where not listed.
+
+    Raises
+    ------
+    BacktestError
+        A score is outside its range.
+    """
+    low = 0.0 if long_only else -1.0
+    outside = (scores < low) | (scores > 1)
+    if outside.any():
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise BacktestError(
+            f"scores[{', '.join(map(str, at))}]: a level must lie in [{low:g}, 1], "
+            f"got {scores[at]:g}",
+            "Scale the scores to fractions of the largest exposure",
+        )
+    share = 1 / np.maximum(listed.sum(axis=1), 1).astype(np.float32)
+    levels = np.where(listed.reshape(*listed.shape, *(1,) * (scores.ndim - 2)), scores, np.nan)
+    scaled = levels.astype(np.float32) * np.asarray(leverage, np.float32)
+    exposures: npt.NDArray[np.float32] = scaled * share.reshape(-1, *(1,) * (scores.ndim - 1))
+    return exposures

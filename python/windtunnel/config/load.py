@@ -66,6 +66,9 @@ def study_digest(study: StudyFile) -> str:
     meaning = study.model_dump(mode="json")
     for origin in ("source", "columns", "time_zone"):
         del meaning["data"][origin]
+    # A study that trades by labels means what it meant before policies could be learnt.
+    if study.training.trainer == "supervised":
+        del meaning["rl"], meaning["training"]["trainer"]
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from windtunnel.config.costs import CostsSection, ExecutionSection
+from windtunnel.config.rl import RL_SEARCHABLE, RLSection
 from windtunnel.config.search import Choice, Dimension, FloatRange, TaggedDimension
 from windtunnel.config.section import Section
 
@@ -26,6 +28,7 @@ __all__ = [
     "LabelSection",
     "ModelSection",
     "PolicySection",
+    "RLSection",
     "Section",
     "StudyFile",
     "StudySection",
@@ -39,6 +42,8 @@ POLICY_SEARCHABLE = ("enter", "exit", "leverage")
 SEARCHABLE = tuple(f"training.{name}" for name in TRAINING_SEARCHABLE) + tuple(
     f"policy.{name}" for name in POLICY_SEARCHABLE
 )
+# With trainer = "rl" the policy decides the exposure itself, without thresholds.
+SEARCHABLE_RL = (*(f"rl.{name}" for name in RL_SEARCHABLE), "policy.leverage")
 
 
 class StudySection(Section):
@@ -229,6 +234,11 @@ class ModelSection(Section):
 class TrainingSection(Section):
     """How each configuration is trained. Fields marked searchable may be varied by [search]."""
 
+    trainer: Literal["supervised", "rl"] = Field(
+        default="supervised",
+        description="'supervised' learns the label; 'rl' learns to trade, from the account's own "
+        "return after costs, and takes its settings from [rl] and `seeds` from here.",
+    )
     steps: int = Field(default=300, ge=1, le=1_000_000, description="Optimiser steps.")
     batch_size: int = Field(default=256, ge=1, le=65_536, description="Rows a step.")
     seeds: int = Field(
@@ -284,67 +294,6 @@ class PolicySection(Section):
     )
 
 
-class CostsSection(Section):
-    """What trading costs; never zero by default."""
-
-    fee_bps: float = Field(default=1.0, ge=0, le=1000, description="Fee, basis points of value.")
-    half_spread_bps: float = Field(
-        default=2.0, ge=0, le=1000, description="Half the bid-ask spread, basis points of price."
-    )
-    borrow_apr: float = Field(
-        default=0.01, ge=0, le=10, description="Yearly rate paid on short positions, as a fraction."
-    )
-    financing_apr: float = Field(
-        default=0.03, ge=0, le=10, description="Yearly rate paid on negative cash, as a fraction."
-    )
-    fee_per_unit: float = Field(
-        default=0.0, ge=0, le=1e6, description="Fee a unit traded, in the prices' currency."
-    )
-    minimum_fee: float = Field(
-        default=0.0, ge=0, le=1e6, description="Least fee of an order, in the prices' currency."
-    )
-    impact_bps: float = Field(
-        default=0.0,
-        ge=0,
-        le=10_000,
-        description="Cost of an order as large as the bar's volume, basis points of value; grows "
-        "with the square root of the share of the volume.",
-    )
-
-
-class ExecutionSection(Section):
-    """When and from what capital orders fill."""
-
-    fill: Literal["next_open", "next_close", "same_close"] = Field(
-        default="next_open",
-        description="Price at which a decision made at a bar's close fills. 'same_close' is "
-        "optimistic and marked so wherever its result is shown.",
-    )
-    initial_cash: float = Field(
-        default=100_000.0, gt=0, le=1e15, description="Starting capital, in the prices' currency."
-    )
-    maintenance: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Liquidate when equity falls to this fraction of gross position value, or "
-        "to zero.",
-    )
-    participation: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="A fill takes at most this share of the bar's volume, the rest is forgotten; "
-        "absent, orders fill whole.",
-    )
-    lot_size: float = Field(
-        default=0.0,
-        ge=0,
-        le=1e9,
-        description="Positions are rounded towards zero to multiples of it, in units; 0 is off.",
-    )
-
-
 class AuditSection(Section):
     """Attempts to refute the study that are part of carrying it out."""
 
@@ -370,22 +319,41 @@ class StudyFile(Section):
     validation: ValidationSection = ValidationSection()
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
+    rl: RLSection = RLSection()
     policy: PolicySection = PolicySection()
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
     audit: AuditSection = AuditSection()
     search: dict[str, TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
-        "{low, high, log} or {choices}. Searchable: " + ", ".join(SEARCHABLE) + ".",
+        "{low, high, log} or {choices}. Searchable: "
+        + ", ".join(SEARCHABLE)
+        + '; with trainer = "rl": '
+        + ", ".join(SEARCHABLE_RL)
+        + ".",
     )
 
     @model_validator(mode="after")
     def _searchable(self) -> Self:
         if not self.search:
             raise ValueError("search: is empty; give at least one dimension")
+        learns = self.training.trainer == "rl"
+        searchable = SEARCHABLE_RL if learns else SEARCHABLE
         for name in self.search:
-            if name not in SEARCHABLE:
+            if name not in searchable:
+                chosen = ' with trainer = "rl"' if learns else ""
                 raise ValueError(
-                    f"search.{name}: cannot be searched; choose from {', '.join(SEARCHABLE)}"
+                    f"search.{name}: cannot be searched{chosen}; choose from "
+                    f"{', '.join(searchable)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _levels_follow_direction(self) -> Self:
+        levels = self.rl.levels or ()
+        if self.policy.direction == "long_only" and min(levels, default=0.0) < 0:
+            raise ValueError(
+                f"rl.levels: long_only has no level below 0, got {list(levels)}; set "
+                "policy.direction to 'long_short' or leave the level out"
+            )
         return self

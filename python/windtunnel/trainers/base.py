@@ -104,7 +104,27 @@ def check_hyper(
     """Return the four hyperparameters as (C,) float32 arrays, checked.
 
     With them goes `feature_mask` (C, F) where it is given: 1 for each of the F `features`
-    that a configuration sees, 0 for the others.
+    that a configuration sees, 0 for the others. Errors as of `check_values`.
+    """
+    return check_values(hyper, _RANGES, "training", features)
+
+
+def check_values(
+    hyper: Mapping[str, npt.ArrayLike],
+    ranges: Mapping[str, tuple[float, bool, float]],
+    table: str,
+    features: int,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the hyperparameters named in `ranges`, and the mask, checked as `check_hyper` says.
+
+    Parameters
+    ----------
+    hyper : mapping of str to (C,) array
+    ranges : mapping of str to (smallest, is it allowed, first value that is not)
+    table : str
+        Table of the study file that they come from.
+    features : int
+        F, the width of a mask.
 
     Raises
     ------
@@ -113,14 +133,14 @@ def check_hyper(
         message names hyperparameter, lane and value.
     """
     given = hyper.keys() - {_MASK}
-    if given != _RANGES.keys():
-        missing, extra = _RANGES.keys() - given, given - _RANGES.keys()
+    if given != ranges.keys():
+        missing, extra = ranges.keys() - given, given - ranges.keys()
         raise TrainingError(
-            f"hyper: keys must be {', '.join(_RANGES)}; "
+            f"hyper: keys must be {', '.join(ranges)}; "
             f"missing {sorted(missing) or 'none'}, unknown {sorted(extra) or 'none'}",
             "Give each of them as an array with one value a configuration",
         )
-    arrays = {name: np.asarray(hyper[name], dtype=np.float64) for name in _RANGES}
+    arrays = {name: np.asarray(hyper[name], dtype=np.float64) for name in ranges}
     lanes = arrays["learning_rate"].shape
     for name, values in arrays.items():
         if values.ndim != 1 or values.shape != lanes or values.size == 0:
@@ -129,14 +149,14 @@ def check_hyper(
                 f"for all and at least one; got {values.shape}, learning_rate has {lanes}",
                 "Repeat a value that all configurations share",
             )
-        low, included, high = _RANGES[name]
+        low, included, high = ranges[name]
         good = ((values >= low) if included else (values > low)) & (values < high)
         if not good.all():
             lane = int(np.argmin(good))
             raise TrainingError(
                 f"hyper[{name!r}][{lane}]: must be in {'[' if included else '('}{low:g}, {high:g})"
                 f", got {values[lane]:g}",
-                f"Narrow the search of training.{name}",
+                f"Narrow the search of {table}.{name}",
             )
     checked = {name: values.astype(np.float32) for name, values in arrays.items()}
     if _MASK in hyper:

@@ -1,0 +1,43 @@
+"""The trainer that a study file asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from windtunnel.backtest.costs import Costs
+from windtunnel.backtest.execution import Execution
+from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+
+if TYPE_CHECKING:
+    from windtunnel.config import StudyFile
+    from windtunnel.protocols import Trainer, TrainingTask
+    from windtunnel.trainers.rl_trainer import RLTrainer
+
+
+def own_trainer(task: TrainingTask, study: StudyFile, seed: int) -> Trainer:
+    """Make the study's own trainer for a task; errors as of the trainers."""
+    if study.training.trainer == "rl":
+        return rl_trainer(task, study, seed)
+    return SupervisedTrainer(task, study.model, study.training, seed=seed)
+
+
+def rl_trainer(task: TrainingTask, study: StudyFile, seed: int) -> RLTrainer:
+    """Make the trainer of a study whose policies learn by trading."""
+    from windtunnel.trainers.rl.account import Terms  # noqa: PLC0415 - only such studies need it
+    from windtunnel.trainers.rl_trainer import RLTrainer  # noqa: PLC0415 - as above
+
+    terms = Terms.of(
+        Costs.from_section(study.costs),
+        Execution.from_section(study.execution),
+        band=study.policy.rebalance_band,
+        periods_per_year=study.data.periods_per_year,
+    )
+    return RLTrainer(
+        task,
+        study.model,
+        study.rl,
+        terms,
+        long_only=study.policy.direction == "long_only",
+        seeds=study.training.seeds,
+        seed=seed,
+    )

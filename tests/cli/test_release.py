@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from typer.testing import CliRunner
 from windtunnel.cli.app import app
 from windtunnel.deployment.registry import Registry
 from windtunnel.errors import PromotionRefusedError, RegistryError
+from windtunnel.events import PredictionFailed, PredictionServed
 from windtunnel.memory_bank import MemoryBank
+from windtunnel.monitoring.prometheus import PrometheusObserver
 
 EXAMPLE = Path(__file__).parents[1] / "deployment" / "bundle_example.py"
 
@@ -104,3 +108,55 @@ def test_people_get_sentences(bundles, tmp_path, monkeypatch):
     assert done.stdout == "example: champion 1; generation 1\n"
     assert "promoted" in run.invoke(app, ["history", "example"]).stdout
     assert "nothing is on record" in run.invoke(app, ["history", "other"]).stdout
+
+
+@pytest.fixture
+def metrics_of():
+    """Serves the metrics of a service that answers 200 requests between two scrapes."""
+    servers = []
+
+    def serve(failing):
+        exporter = PrometheusObserver()
+
+        class Metrics(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                for i in range(200):
+                    version = 2 if i % 5 == 0 else 1
+                    failed = version == 2 and i % 10 < 10 * failing
+                    event = PredictionServed("example", version, 1, 0.001)
+                    exporter(PredictionFailed("example", version) if failed else event)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(exporter.exposition())
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/metrics"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("failing", "code", "champion"), [(0.0, 0, 2), (0.5, 11, 1)])
+def test_canary_is_judged_from_outside(
+    bundles, tmp_path, monkeypatch, metrics_of, failing, code, champion
+):
+    monkeypatch.chdir(tmp_path)
+    for bundle in bundles[:2]:
+        windtunnel("register", bundle)
+    windtunnel("promote", "example", 1)
+    windtunnel("canary", "start", "example", 2, "--weight", 0.2)
+    command = ["canary", "judge", "example", "--metrics", metrics_of(failing), "--every", "0.01"]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == code, done.output
+    told = json.loads(done.stdout)
+    assert told["aliases"]["champion"] == champion
+    assert told["ruling"]["decision"] == ("promote" if champion == 2 else "withdraw")
+    with pytest.raises(RegistryError, match="has no canary to judge"):
+        windtunnel(*command)

@@ -31,8 +31,7 @@ def trial(seed, *, champion=GOOD, canary=GOOD, terms=TERMS, differing=None, ever
             late = failed + random.binomial(count - failed, rates["late"])
             judge.counted(side, Tally(count, failed, late))
         if differing is not None:
-            for _ in range(every[1]):
-                judge.compared(float(random.random() < differing))
+            judge.compared(every[1], int(random.binomial(every[1], differing)))
         ruling = judge.rule()
         if ruling.decision != "wait":
             return ruling
@@ -87,7 +86,7 @@ def test_decisions_are_compared_with_what_is_tolerated():
         share("withdraw", 100, terms=replace(terms, disagreement_margin=0.001), differing=0.2) > 0
     )
     judge = CanaryJudge(TERMS)
-    judge.compared(1.0)
+    judge.compared(1, 1)
     assert "decisions_difference" not in judge.rule().figures
 
 
@@ -181,3 +180,5 @@ def test_counts_that_do_not_fit_are_refused():
     for tally in (Tally(1, 2, 0), Tally(1, 0, 2), Tally(-1, -1, -1)):
         with pytest.raises(MetricError, match="do not fit together"):
             judge.counted("canary", tally)
+    with pytest.raises(MetricError, match="3 of 2 requests cannot differ"):
+        judge.compared(2, 3)

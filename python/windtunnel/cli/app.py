@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
 4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
-memory bank; 10 an audit failed; 13 the settings of the service; 130 interrupted, and resumable.
+memory bank; 10 an audit failed; 11 a canary was not promoted; 13 the settings of the
+service; 130 interrupted, and resumable.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +22,9 @@ from windtunnel.cli.release import (
     open_registry,
     tell,
 )
+from windtunnel.errors import RegistryError
+
+NOT_PROMOTED = 11
 
 app = typer.Typer(help="Try a version beside the champion.", no_args_is_help=True)
 
@@ -98,3 +105,83 @@ def stop(
     registry = open_registry(workspace, location)
     state = registry.stop_canary(name, why=reason, who=who, generation=generation)
     tell(state, as_json=as_json)
+
+
+@app.command()
+def judge(
+    name: Name,
+    metrics: Annotated[
+        list[str], typer.Option(help="A service's /metrics; may be given several times.")
+    ],
+    every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
+    late_seconds: Annotated[
+        float, typer.Option(help="An answer that takes longer is late.")
+    ] = 0.05,
+    error_margin: Annotated[
+        float, typer.Option(help="Excess share of failures to rule out before promoting.")
+    ] = 0.01,
+    late_margin: Annotated[
+        float, typer.Option(help="Excess share of late answers to rule out before promoting.")
+    ] = 0.02,
+    false_alarm: Annotated[
+        float, typer.Option(help="Chance of withdrawing a canary that is no worse, ever.")
+    ] = 0.01,
+    false_promotion: Annotated[
+        float, typer.Option(help="Chance of promoting one that is worse by a margin, ever.")
+    ] = 0.01,
+    fewest: Annotated[int, typer.Option(help="Requests asked of the canary.")] = 500,
+    most: Annotated[int, typer.Option(help="Requests that must suffice to decide.")] = 1_000_000,
+    workspace: Workspace = Path(),
+    location: Location = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the canary with the champion until it is promoted or withdrawn.
+
+    Ends with 0 when the canary is promoted, with 11 when it is not.
+    """
+    from windtunnel.monitoring.canary_judge import Ruling, Terms  # noqa: PLC0415 - numpy
+    from windtunnel.monitoring.canary_watch import watch  # noqa: PLC0415 - prometheus_client
+
+    terms = Terms(
+        late_seconds=late_seconds,
+        error_margin=error_margin,
+        late_margin=late_margin,
+        false_alarm=false_alarm,
+        false_promotion=false_promotion,
+        fewest=fewest,
+        most=most,
+    )
+    registry = open_registry(workspace, location)
+    if registry.state(name).canary is None:
+        raise RegistryError(f"{name!r} has no canary to judge", "Start one first")
+
+    def show(ruling: Ruling) -> None:
+        if not as_json:
+            print(f"{ruling.decision}: {ruling.why}", flush=True)  # noqa: T201
+
+    ruling = watch(
+        registry,
+        name,
+        terms,
+        {url: lambda url=url: _read(url) for url in metrics},  # type: ignore[misc]
+        pause=lambda: time.sleep(every),
+        tell=show,
+    )
+    state = registry.state(name)
+    if as_json:
+        outcome = None if ruling is None else asdict(ruling)
+        print(json.dumps({"ruling": outcome, "aliases": state.aliases}))  # noqa: T201
+    else:
+        tell(state, as_json=False)
+    last = registry.history(name)[-1]["action"]
+    if ruling is None or last != "promoted":
+        raise typer.Exit(NOT_PROMOTED)
+
+
+def _read(url: str) -> str:
+    """A service's metrics; only HTTP, since the scheme comes from the command line."""
+    if not url.startswith(("http://", "https://")):
+        raise RegistryError(f"metrics: must be an http(s) URL, got {url!r}", "Give the full URL")
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - checked above
+        text: str = answer.read().decode()
+        return text

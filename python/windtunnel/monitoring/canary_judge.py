@@ -154,7 +154,7 @@ class CanaryJudge:
         terms = self.terms
         self._since = {side: Tally() for side in SIDES}
         self._ever = {side: Tally() for side in SIDES}
-        self._differing: list[float] = []
+        self._compared = self._differing = 0
         self._criteria = {
             "errors": _Criterion.at(0.0, terms.error_margin),
             "latency": _Criterion.at(0.0, terms.late_margin),
@@ -196,13 +196,24 @@ class CanaryJudge:
         since.failed += tally.failed
         since.late += tally.late
 
-    def compared(self, differing: float) -> None:
-        """Both sides answered one request; `differing` is the share of its decisions that differ.
+    def compared(self, requests: int, differing: int) -> None:
+        """Both sides answered so many requests, and on `differing` of them decided differently.
 
         Ignored unless the terms compare decisions.
+
+        Raises
+        ------
+        MetricError
+            More differ than there are.
         """
+        if not 0 <= differing <= requests:
+            raise MetricError(
+                f"comparisons: {differing} of {requests} requests cannot differ",
+                "Give the increase of counters that only grow",
+            )
         if self.terms.compare_decisions:
-            self._differing.append(float(differing))
+            self._compared += requests
+            self._differing += differing
 
     def rule(self) -> Ruling:
         """Test what has come in since the last call, and say what to do."""
@@ -261,9 +272,10 @@ class CanaryJudge:
                 ever.failed += since.failed
                 ever.late += since.late
                 self._since[side] = Tally()
-        if self._differing:
-            self._criteria["decisions"].update(np.array(self._differing))
-            self._differing = []
+        if self._compared:
+            outcomes = np.arange(self._compared) < self._differing
+            self._criteria["decisions"].update(self._random.permutation(outcomes * 1.0))
+            self._compared = self._differing = 0
 
     def _block_means(self, answers: int, marked: int, blocks: int) -> Float64Array:
         """Means over nearly equal blocks of `answers` outcomes in random order, `marked` of 1."""

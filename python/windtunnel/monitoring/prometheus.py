@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import (
@@ -16,7 +17,9 @@ from prometheus_client.metrics_core import (
 from windtunnel.events import (
     AlertRaised,
     AlertResolved,
+    AnswersCompared,
     Event,
+    PredictionFailed,
     PredictionRefused,
     PredictionServed,
 )
@@ -26,6 +29,7 @@ from windtunnel.monitoring.queued import QueuedObserver
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SERVED = ("model", "version")
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 _QUANTILES = ("0.5", "0.95", "0.99")
 
 
@@ -41,11 +45,20 @@ class PrometheusObserver:
         Their burn rates are exported too.
     """
 
-    kinds = (PredictionServed, PredictionRefused, AlertRaised, AlertResolved)
+    kinds = (
+        PredictionServed,
+        PredictionRefused,
+        PredictionFailed,
+        AnswersCompared,
+        AlertRaised,
+        AlertResolved,
+    )
 
     def __init__(self, objectives: Sequence[Objective] = ()) -> None:
         self.latency = LatencyObserver(objectives)
         self._refusals: Tally[tuple[str, str]] = Tally()
+        self._failures: Tally[tuple[str, str]] = Tally()
+        self._comparisons: Tally[tuple[str, str, str, str]] = Tally()
         self._alerts: Tally[tuple[str, str]] = Tally()
         self._open: set[tuple[str, str, str]] = set()
         self._queues: list[QueuedObserver] = []
@@ -58,6 +71,12 @@ class PrometheusObserver:
             self.latency(event)
         elif isinstance(event, PredictionRefused):
             self._refusals[event.model, event.reason] += 1
+        elif isinstance(event, PredictionFailed):
+            self._failures[event.model, str(event.version)] += 1
+        elif isinstance(event, AnswersCompared):
+            outcome = "different" if event.differs else "same"
+            versions = (str(event.champion), str(event.canary))
+            self._comparisons[event.model, *versions, outcome] += 1
         elif isinstance(event, AlertRaised):
             self._alerts[event.rule, event.severity] += 1
             self._open.add((event.rule, event.severity, event.subject))
@@ -80,6 +99,18 @@ class PrometheusObserver:
             "Requests refused, by kind of reason",
             ("model", "reason"),
             self._refusals,
+        )
+        yield _counter(
+            "windtunnel_prediction_failures",
+            "Requests on which a version failed, through no fault of the client",
+            _SERVED,
+            self._failures,
+        )
+        yield _counter(
+            "windtunnel_comparisons",
+            "Requests that champion and canary both answered, by whether a decision differs",
+            ("model", "champion", "canary", "outcome"),
+            self._comparisons,
         )
         yield _counter("windtunnel_alerts", "Alerts raised", ("rule", "severity"), self._alerts)
         standing = GaugeMetricFamily(
@@ -149,7 +180,7 @@ class PrometheusObserver:
 
 
 def _counter(
-    name: str, meaning: str, labels: tuple[str, ...], counts: Tally[tuple[str, str]]
+    name: str, meaning: str, labels: tuple[str, ...], counts: Tally[Labels]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name, meaning, labels=labels)
     for values, number in list(counts.items()):  # a copy: the event loop may add meanwhile

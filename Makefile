@@ -96,11 +96,12 @@ bench: $(VENV)/.dev $(VENV)/.package ## Measure; JSON goes to build/bench/bench.
 
 # -- Style ----------------------------------------------------------------------------------
 
-lint: $(VENV)/.dev ## Check style, types, room borders, C++ format, workflows, image, scripts
+lint: $(VENV)/.dev ## Check style, types, room borders, memory bank, C++ format, workflows, image
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict
 	PYTHONPATH=python $(BIN)/lint-imports --no-cache
+	PYTHONPATH=python $(BIN)/python -m windtunnel memory verify
 	$(BIN)/clang-format --dry-run -Werror $(CPP_FILES)
 	$(BIN)/yamllint --strict .
 	$(BIN)/zizmor --offline --no-progress --persona=pedantic .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from windtunnel import artifacts, delivery, events, presentation, records
 from windtunnel.findings import TrialTable, Work, find
-from windtunnel.memory_bank import MemoryBank
+from windtunnel.memory_bank import MemoryBank, Remember
 
 
 def conclude(work: Work, force_reason: str | None) -> str:
@@ -22,7 +22,10 @@ def conclude(work: Work, force_reason: str | None) -> str:
     if not bundle.exists():
         delivery.export(found, bundle)
     work.begin("register")
-    version, state = delivery.register(run, bundle)
+    bank = MemoryBank(run.path.parent.parent / "memory_bank")
+    bank.initialise()
+    work.bus.subscribe(Remember(bank), *Remember.kinds)
+    version, state = delivery.register(run, bundle, work.bus)
     if state.champion != version:
         work.bus.emit(
             events.Warned(
@@ -31,9 +34,7 @@ def conclude(work: Work, force_reason: str | None) -> str:
             )
         )
     work.begin("remember")
-    figures = records.figures_of(found, version)
-    bank = MemoryBank(run.path.parent.parent / "memory_bank")
-    bank.initialise()
-    entry = bank.record_experiment(records.memory_entry(found, figures))
-    artifacts.write_json(run.path / "result.json", figures | {"memory": str(entry)})
+    artifacts.write_text(run.path / records.PICTURE, records.picture(found))
+    artifacts.write_json(run.path / "result.json", records.figures_of(found, version))
+    bank.record_experiment(records.memory_entry(run), picture=run.path / records.PICTURE)
     return found.verdict.headline

@@ -13,6 +13,7 @@ from windtunnel.deployment.exporter import export_bundle
 from windtunnel.deployment.manifest import Evidence, Label, Policy, read_verified
 from windtunnel.deployment.registry import Registry, State
 from windtunnel.deployment.replay_window import replay_frame
+from windtunnel.events import EventBus
 from windtunnel.findings import Findings
 from windtunnel.models.factory import create
 from windtunnel.runs import Run
@@ -98,7 +99,7 @@ def export(found: Findings, path: Path) -> None:
     )
 
 
-def register(run: Run, bundle: Path) -> tuple[int, State]:
+def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State]:
     """Register the bundle; one that is there already keeps its number.
 
     The first version of a model becomes champion whatever its verdict, on record as forced:
@@ -111,7 +112,7 @@ def register(run: Run, bundle: Path) -> tuple[int, State]:
     State
         What serves now.
     """
-    registry = Registry(run.path.parent.parent / "registry")
+    registry = Registry(run.path.parent.parent / "registry", bus=bus)
     note = f"study {run.id}"
     version = registry.register(bundle, note=note)
     name = read_verified(bundle)[0].name

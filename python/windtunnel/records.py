@@ -5,15 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from windtunnel import artifacts, environment
 from windtunnel.config import study_digest
-from windtunnel.findings import Findings
-from windtunnel.memory_bank import ExperimentEntry
+from windtunnel.memory_bank import ExperimentEntry, MemoryBank
+from windtunnel.memory_bank.chart import line_chart
+from windtunnel.runs import Run
+
+if TYPE_CHECKING:
+    from windtunnel.findings import Findings
 
 # Files of a run that another run of the same study makes again byte for byte.
-REPRODUCIBLE = ("study.toml", "bars.parquet", "trials.parquet", "holdout.parquet")
+REPRODUCIBLE = (
+    "study.toml",
+    "bars.parquet",
+    "trials.parquet",
+    "trades.parquet",
+    "holdout.parquet",
+)
+PICTURE = "equity.svg"
 
 
 def figures_of(found: Findings, version: int) -> dict[str, Any]:
@@ -24,6 +39,7 @@ def figures_of(found: Findings, version: int) -> dict[str, Any]:
         "run": found.run.id,
         "created": found.created.isoformat(timespec="seconds"),
         "study": found.course.study.study.name,
+        "question": _question(found),
         "study_digest": study_digest(found.course.study),
         "data_fingerprint": found.course.panel.fingerprint,
         "verdict": asdict(found.verdict),
@@ -56,30 +72,44 @@ def figures_of(found: Findings, version: int) -> dict[str, Any]:
     }
 
 
-def memory_entry(found: Findings, figures: Mapping[str, Any]) -> ExperimentEntry:
-    """The study as the memory bank keeps it; figures are named by their path in result.json."""
+def _question(found: Findings) -> str:
     study = found.course.study
     searched = ", ".join(name.split(".")[1].replace("_", " ") for name in study.search)
+    return (
+        f"Does {study.model.family} on {len(study.features.use)} features find an edge in "
+        f"{', '.join(found.course.panel.symbols)} that survives costs, {len(found.trials)} "
+        f"trials over {searched}, and a sealed holdout?"
+    )
+
+
+def memory_entry(run: Run) -> ExperimentEntry:
+    """The study as the memory bank keeps it, from what its run keeps and nothing else.
+
+    So the same run gives the same entry whenever it is asked, byte for byte; figures are named
+    by their path in `result.json`.
+
+    Raises
+    ------
+    RunError
+        The run has no result.
+    """
+    figures = run.result()
+    looked = figures["holdout"]
     shown = {
         "champion": ("number", "objective", "plateau"),
         "trials": ("total", "failed"),
         "metrics": ("total_return", "sharpe", "max_drawdown", "turnover", "auc", "rank_ic"),
         "benchmark": ("total_return", "sharpe", "max_drawdown"),
-        "statistics": tuple(found.luck.figures),
+        "statistics": tuple(figures["statistics"]),
     }
-    looked = figures["holdout"]
     return ExperimentEntry(
-        run_id=found.run.id.split("~")[0],
-        study=study.study.name,
-        created=found.created,
-        command=found.run.command,
-        question=(
-            f"Does {study.model.family} on {len(study.features.use)} features find an edge in "
-            f"{', '.join(found.course.panel.symbols)} that survives costs, {len(found.trials)} "
-            f"trials over {searched}, and a sealed holdout?"
-        ),
-        headline=found.verdict.headline,
-        verdict="\n".join(found.verdict.sentences),
+        run_id=figures["run"].split("~")[0],
+        study=figures["study"],
+        created=datetime.fromisoformat(figures["created"]),
+        command=run.command,
+        question=figures["question"],
+        headline=figures["verdict"]["headline"],
+        verdict="\n".join(figures["verdict"]["sentences"]),
         study_digest=figures["study_digest"],
         data_fingerprint=figures["data_fingerprint"],
         figures={
@@ -93,10 +123,46 @@ def memory_entry(found: Findings, figures: Mapping[str, Any]) -> ExperimentEntry
             for name in ("total_return", "sharpe", "max_drawdown")
             if looked["opened"]
         },
-        champion=dict(found.champion.params),
-        versions=dict(figures["versions"]),
-        artifacts={name: artifacts.digest(found.run.path / name) for name in REPRODUCIBLE},
+        champion=figures["champion"]["params"],
+        versions=figures["versions"],
+        artifacts={name: artifacts.digest(run.path / name) for name in REPRODUCIBLE},
     )
+
+
+def restore(bank: MemoryBank, runs: Path) -> list[str]:
+    """Write the pages of finished runs again where they are missing or were edited.
+
+    Returns
+    -------
+    list of str
+        Names of the runs whose page was written.
+    """
+    restored = []
+    for path in sorted(runs.glob("*/result.json")):
+        run = Run(path.parent)
+        if not run.complete or "question" not in run.result():
+            continue  # unfinished, or of a version that kept less
+        if bank.restore_experiment(memory_entry(run), picture=run.path / PICTURE):
+            restored.append(run.id)
+    return restored
+
+
+def picture(found: Findings) -> str:
+    """Equity of the champion and of buy and hold, the holdout shaded where it was opened."""
+    plan, stamps = found.course.plan, found.course.panel.timestamps
+    start, stop = plan.out_of_sample
+    own, held = found.champion_equity, found.stress.benchmark.equity[:, 0]
+    times = stamps[start:stop]
+    shaded = None
+    if found.holdout is not None:
+        first, end = plan.holdout
+        cash = found.course.execution.initial_cash
+        # Chained onto the last out-of-sample value, as the report does.
+        own = np.concatenate([own, own[-1] * found.holdout.champion.equity[:, 0] / cash])
+        held = np.concatenate([held, held[-1] * found.holdout.benchmark.equity[:, 0] / cash])
+        times, shaded = np.concatenate([times, stamps[first:end]]), stamps[first]
+    title = f"Equity of {found.course.study.study.name}: {found.verdict.headline}"
+    return line_chart(title, times, {"champion": own, "buy and hold": held}, shaded_from=shaded)
 
 
 def _numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int | None]:

@@ -13,6 +13,7 @@
       trades.parquet     the champion's fills over the validation slices
       holdout.parquet    the champion's scores and exposures on the holdout's bars
       report.html, bundle/
+      equity.svg         the picture of the memory bank's page
       result.json        figures and verdict
       manifest.json      SHA-256 of everything above; present when the run is complete
 """

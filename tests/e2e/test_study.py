@@ -133,6 +133,32 @@ def test_memory_bank_remembers_and_verifies(finished: Finished, windtunnel: Run)
     assert finished.figures["verdict"]["headline"] in entry.read_text()
 
 
+def test_memory_pages_come_back_from_the_runs_byte_for_byte(
+    finished: Finished, windtunnel: Run, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "copy"
+    shutil.copytree(finished.workspace, workspace)
+    bank = workspace / "memory_bank"
+    before = {path: path.read_bytes() for path in bank.rglob("*") if path.is_file()}
+    assert any(path.parent.name == "pictures" for path in before)
+    assert any(path.parent.name == "promotions" for path in before)
+    entry = bank / "experiments" / f"{finished.run.name}.md"
+    entry.write_text(entry.read_text().replace("metrics.sharpe", "metrics.sharpie"))
+    next((bank / "pictures").iterdir()).unlink()
+    (bank / "progress.md").unlink()
+    assert windtunnel("memory", "verify", cwd=workspace).returncode == 8
+    done = windtunnel("memory", "rebuild", cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    assert f"entry of {finished.run.name} restored" in done.stdout
+    assert {path: path.read_bytes() for path in bank.rglob("*") if path.is_file()} == before
+    entry.unlink()
+    assert windtunnel("memory", "rebuild", cwd=workspace).returncode == 0
+    assert entry.read_bytes() == before[entry]
+    assert windtunnel("memory", "verify", cwd=workspace).returncode == 0
+    done = windtunnel("memory", "diff", "small", "small", cwd=workspace)
+    assert "differ in nothing" in done.stdout
+
+
 def test_quiet_prints_the_verdict_alone(finished: Finished, windtunnel: Run) -> None:
     done = windtunnel("run", "small.toml", "--quiet", cwd=finished.workspace)
     assert done.stdout.strip() == finished.figures["verdict"]["headline"]

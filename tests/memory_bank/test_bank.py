@@ -27,7 +27,7 @@ def page(bank: MemoryBank, name: str) -> str:
 
 
 def test_an_empty_bank_is_right(bank: MemoryBank) -> None:
-    assert set(contents(bank)) == set(PAGES)
+    assert set(contents(bank)) == {*PAGES, ".gitattributes"}
     assert (bank.path / "experiments").is_dir()
     assert bank.verify() == []
     assert bank.experiments() == []
@@ -45,7 +45,7 @@ def test_initialising_again_changes_nothing_written_by_hand(bank: MemoryBank) ->
     bank.initialise()
     after = contents(bank)
     assert {name: after[name] for name in before} == before
-    assert set(after) == set(PAGES)
+    assert set(after) == {*PAGES, ".gitattributes"}
 
 
 def test_a_hand_written_page_without_marks_gets_its_part_below(bank: MemoryBank) -> None:

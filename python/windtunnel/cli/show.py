@@ -51,7 +51,7 @@ def result(console: Console, outcome: StudyResult) -> None:
         "trials": run / "trials.parquet",
         "bundle": outcome.bundle,
         "model": f"{model['name']} version {model['version']}",
-        "memory": figures["memory"],
+        "memory": run.parent.parent / "memory_bank" / "progress.md",
     }.items():
         console.print(f"[dim]{label:>8}[/] {value}", highlight=False, soft_wrap=True)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from windtunnel import artifacts
+from windtunnel.environment import version
 from windtunnel.errors import MemoryBankError
-from windtunnel.memory_bank import decision, occurrence, records, rendering
+from windtunnel.memory_bank import decision, occurrence, pictures, records, rendering, search
 from windtunnel.memory_bank.decision import Decision
 from windtunnel.memory_bank.entry import ExperimentEntry
 from windtunnel.memory_bank.occurrence import FOLDERS, Occurrence
@@ -20,19 +21,9 @@ from windtunnel.memory_bank.pages import PAGES, generated, place
 from windtunnel.memory_bank.records import Records
 from windtunnel.memory_bank.verify import problems_in
 
-PICTURES = "pictures"
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A page that holds the words searched for, and the line that holds most of them."""
-
-    path: Path
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
+ATTRIBUTES = ".gitattributes"
+# Indexes carry lines of every record: git takes those of both sides, and a rebuild sorts them.
+MERGED = "".join(f"/{name} merge=union\n" for name, (_, part) in PAGES.items() if part)
 
 
 class MemoryBank:
@@ -62,26 +53,100 @@ class MemoryBank:
         for name, (text, _) in PAGES.items():
             if not (self.path / name).exists():
                 artifacts.write_text(self.path / name, text)
+        if not (self.path / ATTRIBUTES).exists():
+            artifacts.write_text(self.path / ATTRIBUTES, MERGED)
         self._rebuild()
 
-    def record_experiment(self, entry: ExperimentEntry) -> Path:
+    def record_experiment(self, entry: ExperimentEntry, *, picture: Path | None = None) -> Path:
         """Keep an experiment and renew the indexes.
 
         An experiment that is there already is left as it is, byte for byte. A run of the same
         name with other figures, as when a study is done again in another environment, gets a
         page of its own beside the first: nothing recorded is ever overwritten.
 
+        Parameters
+        ----------
+        entry : ExperimentEntry
+        picture : Path, optional
+            An SVG or PNG file, which is copied into the bank.
+
         Returns
         -------
         Path
             The entry's page.
+
+        Raises
+        ------
+        MemoryBankError
+            The picture is of another kind or cannot be read.
         """
         with self._alone():
+            entry = self._with_picture(entry, picture)
             page = self._page_of(entry)
             if not page.exists():
                 artifacts.write_text(page, rendering.render(entry))
             self._rebuild()
         return page
+
+    def restore_experiment(self, entry: ExperimentEntry, *, picture: Path | None = None) -> bool:
+        """Write an experiment's page again if it is missing or was edited.
+
+        The entry must come from the run itself. A page that cannot be trusted is replaced,
+        since the run says what it said. Raises as `record_experiment`; returns whether
+        anything was written.
+        """
+        with self._alone():
+            self._initialise()
+            entry = self._with_picture(entry, picture)
+            pages = [
+                stored
+                for stored in records.experiments(self.path)
+                if records.experiment_name(stored.path) == entry.run_id
+            ]
+            if any(
+                each.record is not None and each.record.same_experiment(entry) for each in pages
+            ):
+                return False
+            damaged = sorted(each.path for each in pages if each.record is None)
+            page = damaged[0] if damaged else self._page_of(entry)
+            written = not page.exists() or bool(damaged)
+            if written:
+                artifacts.write_text(page, rendering.render(entry))
+            self._rebuild()
+        return written
+
+    def _with_picture(self, entry: ExperimentEntry, picture: Path | None) -> ExperimentEntry:
+        return (
+            entry if picture is None else replace(entry, pictures=pictures.keep(self.path, picture))
+        )
+
+    def find(self, name: str) -> ExperimentEntry:
+        """The experiment of a page; see `page_of`."""
+        return rendering.parse(records.read_text(self.page_of(name)))
+
+    def page_of(self, name: str) -> Path:
+        """The page called `name`, or the only one whose name begins so.
+
+        Raises
+        ------
+        MemoryBankError
+            There is none that can be trusted, or more than one.
+        """
+        stem = name.rsplit("/", 1)[-1].removesuffix(".md")
+        found = {
+            each.path.stem: each.path
+            for each in records.experiments(self.path)
+            if each.record is not None and each.path.stem.startswith(stem)
+        }
+        if stem in found:
+            return found[stem]
+        if len(found) != 1:
+            known = ", ".join(found) or "none"
+            raise MemoryBankError(
+                f"experiment {name!r}: names no single experiment (found: {known})",
+                "Give the name of a page in memory_bank/experiments",
+            )
+        return next(iter(found.values()))
 
     def record(self, happened: Occurrence, *, picture: Path | None = None) -> Path:
         """Keep a promotion, a rollback, an alert or a re-study and renew the indexes.
@@ -107,9 +172,7 @@ class MemoryBank:
         with self._alone():
             self._initialise()
             if picture is not None:
-                target = self._keep_picture(picture)
-                shown = f"../{PICTURES}/{target.name}"
-                happened = replace(happened, pictures={shown: artifacts.digest(target)})
+                happened = replace(happened, pictures=pictures.keep(self.path, picture))
             content = occurrence.render(happened)
             folder, number = self.path / FOLDERS[happened.kind], 1
             page = folder / f"{happened.name}.md"
@@ -121,32 +184,32 @@ class MemoryBank:
             self._rebuild()
         return page
 
-    def _keep_picture(self, picture: Path) -> Path:
-        """Copy a picture into the bank under the name of its own content."""
-        kind = picture.suffix.lower()
-        if kind not in {".svg", ".png"}:
-            raise MemoryBankError(f"picture {picture.name!r}: is neither SVG nor PNG", "Convert it")
-        try:
-            content = picture.read_bytes()
-        except OSError as error:
-            raise MemoryBankError(
-                f"picture {picture.name!r} cannot be read ({error})", "Write it before it is told"
-            ) from None
-        kept = self.path / PICTURES / f"{artifacts.digest(picture)[:16]}{kind}"
-        if not kept.exists():
-            artifacts.write_bytes(kept, content)
-        return kept
-
-    def decide(self, text: str, why: str, *, made: datetime | None = None) -> Path:
+    def decide(
+        self, text: str, why: str, *, made: datetime | None = None, about: Sequence[str] = ()
+    ) -> Path:
         """Keep a decision and its reason, dated now unless `made` says otherwise.
+
+        Parameters
+        ----------
+        text, why : str
+        made : datetime, optional
+        about : sequence of str
+            Experiments that it rests on, as `find` takes them.
 
         Raises
         ------
         MemoryBankError
-            The text or the reason is empty, or another decision was made in the same second
-            in the same words.
+            The text or the reason is empty, another decision was made in the same second in
+            the same words, or an experiment is not there.
         """
-        record = Decision(made or datetime.now(UTC), text, why)
+        targets = {page.stem: f"../experiments/{page.name}" for page in map(self.page_of, about)}
+        record = Decision(
+            made or datetime.now(UTC),
+            text,
+            why,
+            about=dict(targets),
+            versions={"windtunnel": version()},
+        )
         page = self.path / "decisions" / f"{record.name}.md"
         content = decision.render(record)
         with self._alone():
@@ -200,19 +263,9 @@ class MemoryBank:
         """Read all experiments that can be trusted, oldest first."""
         return [each.record for each in records.experiments(self.path) if each.record is not None]
 
-    def search(self, text: str) -> list[Hit]:
+    def search(self, text: str) -> list[search.Hit]:
         """Find the pages that hold all words of `text`, in any case, one hit a page."""
-        words = text.casefold().split()
-        hits = []
-        for page in sorted(self.path.rglob("[!.]*.md")):
-            lines = page.read_bytes().decode(errors="replace").splitlines()
-            folded = [line.casefold() for line in lines]
-            if not words or not all(any(word in line for line in folded) for word in words):
-                continue
-            counts = [sum(word in line for word in words) for line in folded]
-            best = counts.index(max(counts))
-            hits.append(Hit(page.relative_to(self.path), best + 1, lines[best].strip()))
-        return hits
+        return search.pages_with(self.path, text)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
-from windtunnel.memory_bank.fields import moment, utc
-from windtunnel.memory_bank.markdown import inline, paragraphs
+from windtunnel.memory_bank.fields import moment, tidy, utc
+from windtunnel.memory_bank.markdown import inline, link, paragraphs
 
 if TYPE_CHECKING:
     from windtunnel.memory_bank.front_matter import Scalar
 
 KIND = "decision"
 SCHEMA = 1
+OPTIONAL = ("about", "versions")
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,23 @@ class Decision:
         The decision, one sentence.
     why : str
         The reason; a line is a paragraph.
+    about : dict of str to str
+        Targets by name: pages of the bank, relative to the folder ``decisions``. They are
+        checked.
+    versions : dict of str to str
+        Of the software that recorded it.
     """
 
     made: datetime
     text: str
     why: str
+    about: dict[str, Scalar] = field(default_factory=dict)
+    versions: dict[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "made", moment("made", self.made))
+        for name in ("about", "versions"):
+            object.__setattr__(self, name, tidy(name, getattr(self, name)))
         for name in ("text", "why"):
             if not getattr(self, name).strip():
                 raise MemoryBankError(
@@ -54,13 +64,15 @@ class Decision:
 
 def render(decision: Decision) -> str:
     """Write the page of a decision."""
-    fields: dict[str, Scalar] = {
+    fields: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": KIND,
         "made": utc(decision.made),
         "text": decision.text,
         "why": decision.why,
     }
+    # Pages from before there were these stay what they are.
+    fields |= {name: kept for name in OPTIONAL if (kept := getattr(decision, name))}
     return front_matter.write(fields, body(decision))
 
 
@@ -68,8 +80,14 @@ def body(decision: Decision) -> str:
     """Write what people read."""
     return (
         f"# {inline(decision.text)}\n\nDecided {decision.made:%Y-%m-%d %H:%M} UTC.\n\n"
-        f"{paragraphs(decision.why)}\n"
+        f"{paragraphs(decision.why)}\n" + _about(decision)
     )
+
+
+def _about(decision: Decision) -> str:
+    if not decision.about:
+        return ""
+    return f"\nAbout {', '.join(link(name, str(to)) for name, to in decision.about.items())}.\n"
 
 
 def parse(text: str) -> Decision:
@@ -85,6 +103,7 @@ def parse(text: str) -> Decision:
         raise MemoryBankError("does not hold a decision", "Restore the page")
     try:
         made = datetime.fromisoformat(str(fields["made"]))
-        return Decision(made, str(fields["text"]), str(fields["why"]))
+        more: dict[str, Any] = {name: fields.get(name, {}) for name in OPTIONAL}
+        return Decision(made, str(fields["text"]), str(fields["why"]), **more)
     except (KeyError, ValueError) as error:
         raise MemoryBankError(f"fields are missing or wrong ({error})", "Restore it") from None

@@ -58,6 +58,9 @@ class ExperimentEntry:
     links : dict of str to str
         Targets by text: web addresses, or paths relative to the folder ``experiments``. They
         are checked, so link only to what is kept as long as the bank, not into ``runs``.
+    pictures : dict of str to str
+        SHA-256 of pictures in the bank, by path relative to the folder ``experiments``;
+        `MemoryBank.record_experiment` fills it.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class ExperimentEntry:
     versions: dict[str, Scalar] = field(default_factory=dict)
     artifacts: dict[str, Scalar] = field(default_factory=dict)
     links: dict[str, Scalar] = field(default_factory=dict)
+    pictures: dict[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -10,7 +10,15 @@ from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
 from windtunnel.memory_bank.entry import ExperimentEntry
 from windtunnel.memory_bank.fields import utc
-from windtunnel.memory_bank.markdown import fenced, inline, link, paragraphs, table, value
+from windtunnel.memory_bank.markdown import (
+    fenced,
+    inline,
+    link,
+    paragraphs,
+    picture,
+    table,
+    value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +34,8 @@ def render(entry: ExperimentEntry) -> str:
     fields: dict[str, Any] = {"schema": SCHEMA, "kind": KIND}
     for each in dataclass_fields(entry):
         kept = getattr(entry, each.name)
+        if each.name == "pictures" and not kept:
+            continue  # pages from before there were pictures stay what they are
         fields[each.name] = utc(kept) if isinstance(kept, datetime) else kept
     return front_matter.write(fields, body(entry))
 
@@ -58,6 +68,7 @@ def body(entry: ExperimentEntry) -> str:
     parts = [
         f"# {inline(entry.study)}: {inline(entry.headline)}",
         f"Run `{entry.run_id}`, finished {entry.created:%Y-%m-%d %H:%M} UTC.",
+        *(picture(entry.headline, path) for path in entry.pictures),
         "## What was asked",
         paragraphs(entry.question) or "Nothing was noted.",
         "## Verdict",

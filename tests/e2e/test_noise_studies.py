@@ -127,14 +127,12 @@ def test_no_more_studies_of_noise_are_promoted_than_may_be(noise: list[Outcome])
     promoted = sum(each.level == "candidate" for each in noise)
     past_the_gate = sum(each.dsr >= 1 - ALPHA for each in noise)
     naive = sum(each.psr >= 1 - ALPHA for each in noise)
-    print(
-        f"{STUDIES} studies: {promoted} promoted, {past_the_gate} past deflation, {naive} naively"
-    )
-    assert promoted <= allowed(STUDIES, ALPHA)
-    assert past_the_gate <= allowed(STUDIES, ALPHA)
+    told = f"{STUDIES} studies: {promoted} promoted, {past_the_gate} past deflation, {naive} naive"
+    assert promoted <= allowed(STUDIES, ALPHA), told
+    assert past_the_gate <= allowed(STUDIES, ALPHA), told
     # The same champions, trials not counted: what the test would say if it were deaf.
     if STUDIES >= 50:
-        assert naive > allowed(STUDIES, ALPHA)
+        assert naive > allowed(STUDIES, ALPHA), told
 
 
 def test_the_gate_opens_where_there_is_something(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from windtunnel.runs import Run, run_id
 from windtunnel.span import Span
 from windtunnel.trainers import devices
 from windtunnel.trainers.own import own_trainer
+from windtunnel.tuning.mirror import open_mirror
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome
 from windtunnel.validation import Course, Pipeline, prepare
@@ -267,9 +268,10 @@ def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) ->
     with interrupts.held_back():
         strategy = OptunaStrategy(
             study.search,
-            study_name=run.id,
             seed=study.study.seed,
-            journal=run.path / "optuna.journal",
+            sampler=study.tuning.sampler,
+            cohort=study.study.cohort,
+            mirror=open_mirror("journal", run.path, run.id),
             history=[_outcomes(table, study) for table in done],
         )
     already = count = sum(len(table) for table in done)

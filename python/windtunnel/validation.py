@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ from windtunnel.protocols import CohortFit, Trainer, TrainingTask
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
-Params = Mapping[str, float]
+Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""What every strategy must do, whatever its brain; a new one joins `STRATEGIES`."""
+"""What every strategy must do, whatever its brain; a new sampler joins by its name."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,12 +11,18 @@ import pytest
 from windtunnel.config.study import Choice, FloatRange
 from windtunnel.errors import SearchSpaceError, TuningError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.samplers import KINDS
 from windtunnel.tuning.strategy import Outcome, Strategy, Suggestion, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STRATEGIES = [OptunaStrategy]
+SAMPLERS = [
+    name
+    for name, kind in sorted(KINDS.items())
+    if name != "gp"  # fits for seconds a trial; it has a small test of its own
+    and all(importlib.util.find_spec(module) for module in kind.needs)
+]
 SEARCH = {
     "training.learning_rate": FloatRange(low=1e-4, high=1e-1, log=True),
     "policy.enter": FloatRange(low=0.0, high=1.0),
@@ -45,7 +52,13 @@ def evaluate(cohort: Sequence[Suggestion]) -> list[Outcome]:
         elif suggestion.number % 11 == 5:
             state = "pruned"
         outcomes.append(
-            Outcome(suggestion.number, suggestion.params, value, state, {"step": 3})  # type: ignore[arg-type]
+            Outcome(
+                suggestion.number,
+                suggestion.params,
+                value,
+                state,  # type: ignore[arg-type]
+                reports={3: height(suggestion.params)},
+            )
         )
     return outcomes
 
@@ -54,14 +67,14 @@ class Make(Protocol):
     def __call__(self, history: Any = (), seed: int = 5, search: Any = None) -> Any: ...
 
 
-@pytest.fixture(params=STRATEGIES)
+@pytest.fixture(params=SAMPLERS)
 def make(request: pytest.FixtureRequest) -> Make:
     def build(history: Any = (), seed: int = 5, search: Any = None) -> Any:
-        return request.param(
+        return OptunaStrategy(
             SEARCH if search is None else search,
-            study_name="hill",
             seed=seed,
-            journal=None,
+            sampler=request.param,
+            cohort=16,
             history=history,
         )
 

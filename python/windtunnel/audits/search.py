@@ -68,7 +68,12 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
     course = walk.prepare(subject, study, subject.panel(bars), case.plan)
     trainer = subject.trainer(course.task, study, study.study.seed)
     pipeline = Pipeline(course, trainer)
-    strategy = OptunaStrategy(study.search, study_name="audit", seed=study.study.seed, journal=None)
+    strategy = OptunaStrategy(
+        study.search,
+        seed=study.study.seed,
+        sampler=study.tuning.sampler,
+        cohort=study.study.cohort,
+    )
     wanted = min(case.trials, study.study.trials)
     tables, curves = [], []
     while strategy.told < wanted:
@@ -85,7 +90,7 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
         )
         named = pl.DataFrame(
             {"number": [suggestion.number for suggestion in asked]}
-            | {name: [point[name] for point in params] for name in study.search}
+            | {name: [point.get(name) for point in params] for name in study.search}
         )
         tables.append(pl.concat([named, measured], how="horizontal"))
         curves.append(result.equity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from windtunnel.labels import Labels
     from windtunnel.splits import Plan
 
-Params = Mapping[str, float]
+Params = Mapping[str, Any]
 OWN: Params = {}
 """No searched value: every parameter is the study file's own."""
 

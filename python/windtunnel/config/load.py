@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from windtunnel.config.study import Choice, FloatRange, Section, StudyFile
+from windtunnel.config.search import Value
+from windtunnel.config.study import Choice, Dimension, Section, StudyFile
+from windtunnel.config.tuning import WITHOUT_INFLUENCE
 from windtunnel.errors import SearchSpaceError, StudyFileError
 
 
@@ -61,7 +63,8 @@ def parse_study(raw: dict[str, Any]) -> StudyFile:
 def study_digest(study: StudyFile) -> str:
     """SHA-256 of what a study means: equal studies give equal digests, however written.
 
-    Where the bars were read from is left out: the fingerprint of the data stands for them.
+    Where the bars were read from is left out: the fingerprint of the data stands for them. So
+    is where and by whom trials are computed.
     """
     meaning = study.model_dump(mode="json")
     for origin in ("source", "columns", "time_zone"):
@@ -69,15 +72,15 @@ def study_digest(study: StudyFile) -> str:
     # A study that trades by labels means what it meant before policies could be learnt.
     if study.training.trainer == "supervised":
         del meaning["rl"], meaning["training"]["trainer"]
+    for name in WITHOUT_INFLUENCE:
+        meaning["tuning"].pop(name, None)
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _check_dimension(study: StudyFile, name: str, dimension: FloatRange | Choice) -> None:
+def _check_dimension(study: StudyFile, name: str, dimension: Dimension) -> None:
     """Hold each end or choice of a dimension to the rule of the field that it varies."""
-    values = (
-        (dimension.low, dimension.high) if isinstance(dimension, FloatRange) else dimension.choices
-    )
+    values = dimension.choices if isinstance(dimension, Choice) else (dimension.low, dimension.high)
     table, field = name.split(".")
     section: Section = getattr(study, table)
     for value in values:
@@ -86,9 +89,13 @@ def _check_dimension(study: StudyFile, name: str, dimension: FloatRange | Choice
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"]
             raise SearchSpaceError(
-                f"search.{name}: value {value:g} is outside what {name} allows ({reason})",
+                f"search.{name}: value {_shown(value)} is outside what {name} allows ({reason})",
                 "Narrow the range",
             ) from None
+
+
+def _shown(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _explain(error: ValidationError) -> StudyFileError | SearchSpaceError:

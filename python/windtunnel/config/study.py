@@ -12,8 +12,16 @@ from pydantic import Field, model_validator
 
 from windtunnel.config.costs import CostsSection, ExecutionSection
 from windtunnel.config.rl import RL_SEARCHABLE, RLSection
-from windtunnel.config.search import Choice, Dimension, FloatRange, TaggedDimension
+from windtunnel.config.search import (
+    Choice,
+    Dimension,
+    FloatRange,
+    IntRange,
+    TaggedDimension,
+    parents_first,
+)
 from windtunnel.config.section import Section
+from windtunnel.config.tuning import TuningSection
 
 __all__ = [
     "SEARCHABLE",
@@ -25,6 +33,7 @@ __all__ = [
     "ExecutionSection",
     "FeaturesSection",
     "FloatRange",
+    "IntRange",
     "LabelSection",
     "ModelSection",
     "PolicySection",
@@ -33,6 +42,7 @@ __all__ = [
     "StudyFile",
     "StudySection",
     "TrainingSection",
+    "TuningSection",
     "ValidationSection",
 ]
 
@@ -324,9 +334,10 @@ class StudyFile(Section):
     costs: CostsSection = CostsSection()
     execution: ExecutionSection = ExecutionSection()
     audit: AuditSection = AuditSection()
+    tuning: TuningSection = TuningSection()
     search: dict[str, TaggedDimension] = Field(
         description="What to search: dotted names of searchable fields, each a range "
-        "{low, high, log} or {choices}. Searchable: "
+        "{low, high, log}, {integer = true, low, high} or {choices}. Searchable: "
         + ", ".join(SEARCHABLE)
         + '; with trainer = "rl": '
         + ", ".join(SEARCHABLE_RL)
@@ -346,6 +357,7 @@ class StudyFile(Section):
                     f"search.{name}: cannot be searched{chosen}; choose from "
                     f"{', '.join(searchable)}"
                 )
+        parents_first(self.search)
         return self
 
     @model_validator(mode="after")

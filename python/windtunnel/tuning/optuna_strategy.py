@@ -1,53 +1,53 @@
-"""Optuna as the brain of a study: cohorts drawn by its tree-structured Parzen estimator (TPE).
+"""Optuna as the brain of a study: cohorts drawn by one of its samplers, or by one of ours.
 
 Configurations are asked for on a study in memory, which is rebuilt from the run's records
 when a run is resumed. Optuna does not store the state of its random generators, so the
 sampler is made anew for every cohort from the study's seed and the cohort's place in the
-study: a rebuilt study then draws exactly what the uninterrupted one would have drawn.
-
-References
-----------
-J. Bergstra, R. Bardenet, Y. Bengio, B. Kegl, "Algorithms for Hyper-Parameter Optimization",
-NeurIPS 2011, section 4. S. Falkner, A. Klein, F. Hutter, "BOHB", ICML 2018, section 3, for
-the multivariate form, in which the dimensions are drawn together.
+study: a rebuilt study then draws exactly what the uninterrupted one would have drawn. A
+sampler that keeps notes beside the trials is asked anew for all that it was asked before.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.samplers import TPESampler
 
+from windtunnel.config.search import is_active, parents_first
 from windtunnel.errors import TuningError
-from windtunnel.tuning.space import to_distributions
-from windtunnel.tuning.strategy import Outcome, Suggestion, settle
-from windtunnel.tuning.trial_journal import STATES, TrialJournal, frozen_trial, quiet
+from windtunnel.tuning import samplers
+from windtunnel.tuning.cohort_tpe import CohortTPESampler
+from windtunnel.tuning.mirror import STATES, frozen_trial, quiet
+from windtunnel.tuning.space import active_names, to_distributions
+from windtunnel.tuning.strategy import Direction, Outcome, Suggestion, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from windtunnel.config.study import Dimension
+    from windtunnel.config.search import Dimension, Value
+    from windtunnel.tuning.mirror import TrialMirror
 
 
 class OptunaStrategy:
-    """Multivariate TPE with a constant liar, asked a cohort at a time.
+    """A sampler of Optuna's kind, asked a cohort at a time.
 
     Parameters
     ----------
-    search : mapping of str to FloatRange or Choice
+    search : mapping of str to FloatRange, IntRange or Choice
         The search space.
-    study_name : str
-        Name under which the journal keeps the study.
     seed : int
         Seed of the draws.
-    journal : Path or None
-        Journal file that Optuna's tools can open; none is kept when None.
+    sampler : str
+        One of `samplers.KINDS`.
+    cohort : int
+        Size of a full cohort; only the last one may be smaller.
+    directions : sequence of "maximize" or "minimize"
+        One for each objective.
+    mirror : TrialMirror or None
+        Storage in which Optuna's tools see the study; none is kept when None.
     history : sequence of Outcome, or of cohorts of them
         Outcomes told in an earlier life of the study: whole cohorts, numbered from 0 without
-        a gap, in any order. Those that the journal lacks, because the process was killed
+        a gap, in any order. Those that the mirror lacks, because the process was killed
         while it told them, are added to it.
 
     Raises
@@ -55,26 +55,36 @@ class OptunaStrategy:
     SearchSpaceError
         The search space is empty.
     TuningError
-        The history has gaps, or values outside the search space.
+        The history has gaps, values outside the search space, or was drawn by another sampler;
+        or the sampler cannot serve this study.
     RunError
-        The journal disagrees with the history or cannot be read.
+        The mirror disagrees with the history or cannot be read.
     """
 
     def __init__(
         self,
         search: Mapping[str, Dimension],
         *,
-        study_name: str,
         seed: int,
-        journal: Path | None,
+        sampler: str = "cohort_tpe",
+        cohort: int = 64,
+        directions: Sequence[Direction] = ("maximize",),
+        mirror: TrialMirror | None = None,
         history: Sequence[Outcome] | Sequence[Sequence[Outcome]] = (),
     ) -> None:
+        self._search = dict(search)
         self._distributions = to_distributions(search)
-        self._seed = seed
+        self._order = parents_first(search)
+        self._seed, self._cohort = seed, cohort
+        self._kind = samplers.kind_of(sampler, objectives=len(directions))
+        self._objectives = len(directions)
         self._open: dict[int, optuna.Trial] = {}
+        self._asked: dict[int, dict[str, Value]] = {}
+        self._told = 0
         with quiet():
-            # Overwritten before every cohort; named here so that no unseeded one can be used.
-            self._study = optuna.create_study(direction="maximize", sampler=_sampler(seed, 0))
+            self._study = optuna.create_study(
+                directions=list(directions), sampler=self._sampler_at(0)
+            )
         told = _in_order(_flat(history))
         for place, outcome in enumerate(told):
             if outcome.number != place:
@@ -83,11 +93,15 @@ class OptunaStrategy:
                     f"(found trial {outcome.number} in its place)",
                     "Give the outcomes of all cohorts told so far",
                 )
-        self._study.add_trials([self._frozen(outcome) for outcome in told])
-        self._told = len(told)
-        self._journal = None if journal is None else TrialJournal(Path(journal), study_name)
-        if self._journal is not None:
-            self._journal.add(told, self._distributions)
+        frozen = [self._frozen(outcome) for outcome in told]
+        if self._kind.remembers:
+            self._live_again(told)
+        else:
+            self._study.add_trials(frozen)
+            self._told = len(told)
+        self._mirror = mirror
+        if mirror is not None:
+            mirror.add(told, self._distributions_of)
 
     @property
     def told(self) -> int:
@@ -109,13 +123,16 @@ class OptunaStrategy:
                 f"ask: trials {_numbers(self._open)} have not been told",
                 "Tell the outcomes of a cohort before asking for the next",
             )
-        self._study.sampler = _sampler(self._seed, self._told)
-        cohort = [self._study.ask(self._distributions) for _ in range(n)]
-        self._open = {trial.number: trial for trial in cohort}
-        return [Suggestion(trial.number, dict(trial.params)) for trial in cohort]
+        if not isinstance(self._study.sampler, CohortTPESampler):
+            self._study.sampler = self._sampler_at(self._told)
+        for _ in range(n):
+            trial = self._study.ask()
+            self._open[trial.number] = trial
+            self._asked[trial.number] = self._suggest(trial)
+        return [Suggestion(number, dict(params)) for number, params in self._asked.items()]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Record the outcomes of the cohort that was asked for, in the journal at once.
+        """Record the outcomes of the cohort that was asked for, in the mirror at once.
 
         Raises
         ------
@@ -123,30 +140,93 @@ class OptunaStrategy:
             An outcome is missing, was not asked for, comes twice or has other parameters than
             its suggestion. Nothing has then been recorded.
         RunError
-            The journal holds other outcomes for these trials.
+            The mirror holds other outcomes for these trials.
         """
         settled = _in_order(outcomes)
         self._check_cohort(settled)
-        if self._journal is not None:
-            self._journal.add(settled, self._distributions)
+        if self._mirror is not None:
+            self._mirror.add(settled, self._distributions_of)
+        self._take(settled)
+
+    def _take(self, settled: Sequence[Outcome]) -> None:
         for outcome in settled:
             trial = self._open[outcome.number]
-            if outcome.state == "pruned" and outcome.value is not None:
-                trial.report(outcome.value, int(outcome.attributes.get("step", 0)))
-            value = outcome.value if outcome.state == "complete" else None
-            self._study.tell(trial, value, state=STATES[outcome.state])
+            if self._objectives == 1:
+                for step, value in outcome.reports.items():
+                    trial.report(value, step)
+            values = outcome.values if outcome.state == "complete" else None
+            self._study.tell(trial, values, state=STATES[outcome.state])
         self._told += len(settled)
-        self._open = {}
+        self._open, self._asked = {}, {}
+
+    def _live_again(self, told: Sequence[Outcome]) -> None:
+        """Ask for what was asked before, so that the sampler has its notes again."""
+        for first in range(0, len(told), self._cohort):
+            settled = told[first : first + self._cohort]
+            asked = self.ask(len(settled))
+            if [each.params for each in asked] != [outcome.params for outcome in settled]:
+                raise TuningError(
+                    f"history: trials {first} to {first + len(settled) - 1} are not what this "
+                    "sampler draws",
+                    "Resume a study with the sampler, seed and cohort with which it began",
+                )
+            self._take(settled)
+
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Value]:
+        """Draw the dimensions that the configuration has, parents before those below them."""
+        drawn: dict[str, Any] = {}
+        for name in self._order:
+            dimension = self._search[name]
+            if not is_active(dimension, drawn):
+                continue
+            kind = self._distributions[name]
+            if isinstance(kind, optuna.distributions.CategoricalDistribution):
+                drawn[name] = trial.suggest_categorical(name, kind.choices)
+            elif isinstance(kind, optuna.distributions.IntDistribution):
+                drawn[name] = trial.suggest_int(
+                    name, kind.low, kind.high, step=kind.step, log=kind.log
+                )
+            elif isinstance(kind, optuna.distributions.FloatDistribution):
+                drawn[name] = trial.suggest_float(name, kind.low, kind.high, log=kind.log)
+        return dict(sorted(drawn.items()))
+
+    def _sampler_at(self, first: int) -> optuna.samplers.BaseSampler:
+        def active(values: Mapping[str, Any]) -> list[str]:
+            return active_names(self._search, values)
+
+        conditional = any(dimension.when for dimension in self._search.values())
+        return samplers.make(
+            self._kind,
+            samplers.Setting(
+                self._seed,
+                first,
+                self._cohort,
+                self._distributions,
+                active if conditional else None,
+            ),
+        )
+
+    def _distributions_of(self, outcome: Outcome) -> dict[str, Any]:
+        return {name: self._distributions[name] for name in outcome.params}
 
     def _frozen(self, outcome: Outcome) -> optuna.trial.FrozenTrial:
         """Return a told outcome as a trial, its parameters held to the search space."""
+        problem = ""
+        if outcome.params.keys() - self._distributions.keys():
+            problem = f"unknown {sorted(outcome.params.keys() - self._distributions.keys())}"
+        else:
+            wanted = set(active_names(self._search, outcome.params))
+            if wanted != set(outcome.params):
+                problem = f"missing or superfluous {sorted(wanted ^ set(outcome.params))}"
         try:
-            return frozen_trial(outcome, self._distributions)
-        except ValueError as error:  # a parameter is missing, unknown or out of range
-            raise TuningError(
-                f"history: trial {outcome.number} does not fit the search space ({error})",
-                "Resume a study with the search space with which it began",
-            ) from None
+            if not problem:
+                return frozen_trial(outcome, self._distributions_of(outcome))
+        except ValueError as error:  # a parameter is out of range
+            problem = str(error)
+        raise TuningError(
+            f"history: trial {outcome.number} does not fit the search space ({problem})",
+            "Resume a study with the search space with which it began",
+        )
 
     def _check_cohort(self, outcomes: Sequence[Outcome]) -> None:
         numbers = [outcome.number for outcome in outcomes]
@@ -157,7 +237,7 @@ class OptunaStrategy:
                 "Tell each trial of the cohort last asked for once, failed ones too",
             )
         for outcome in outcomes:
-            asked = self._open[outcome.number].params
+            asked = self._asked[outcome.number]
             if outcome.params != asked:
                 raise TuningError(
                     f"tell: trial {outcome.number} has parameters {outcome.params}, "
@@ -177,16 +257,6 @@ def _flat(history: Sequence[Outcome] | Sequence[Sequence[Outcome]]) -> Iterator[
 def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Return outcomes as they are recorded, by number."""
     return sorted((settle(outcome) for outcome in outcomes), key=lambda each: each.number)
-
-
-def _sampler(seed: int, first: int) -> TPESampler:
-    """Make the TPE sampler for the cohort whose first trial is number `first`.
-
-    The number stands for the cohort's place in the study: unlike a count of cohorts it is
-    known from a flat history.
-    """
-    key = hashlib.sha256(f"{seed}:{first}".encode()).digest()
-    return TPESampler(seed=int.from_bytes(key[:4], "little"), multivariate=True, constant_liar=True)
 
 
 def _numbers(numbers: Sequence[int] | Mapping[int, object]) -> str:

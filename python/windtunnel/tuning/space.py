@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from windtunnel.config.study import Choice, Dimension, FloatRange
+from windtunnel.config.search import (
+    Choice,
+    Dimension,
+    FloatRange,
+    Params,
+    Value,
+    is_active,
+    parents_first,
+)
 from windtunnel.errors import SearchSpaceError
 
 if TYPE_CHECKING:
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 # How far outside its range a value may lie by rounding, as a fraction of the range.
 ROUNDING = 1e-9
+# Where a configuration that lacks a dimension stands along it: as far from one end as the other.
+ABSENT = 0.5
 
 
 def to_distributions(search: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
@@ -35,6 +45,7 @@ def to_distributions(search: Mapping[str, Dimension]) -> dict[str, BaseDistribut
     from optuna.distributions import (  # noqa: PLC0415 - optuna is loaded when a study tunes
         CategoricalDistribution,
         FloatDistribution,
+        IntDistribution,
     )
 
     distributions: dict[str, BaseDistribution] = {}
@@ -43,28 +54,46 @@ def to_distributions(search: Mapping[str, Dimension]) -> dict[str, BaseDistribut
             distributions[name] = FloatDistribution(
                 low=dimension.low, high=dimension.high, log=dimension.log
             )
-        else:
+        elif isinstance(dimension, Choice):
             distributions[name] = CategoricalDistribution(tuple(dict.fromkeys(dimension.choices)))
+        else:
+            distributions[name] = IntDistribution(
+                low=dimension.low, high=dimension.last, step=dimension.step, log=dimension.log
+            )
     return distributions
 
 
+def active_names(search: Mapping[str, Dimension], params: Params) -> list[str]:
+    """Dimensions that a configuration with these values has, in alphabetical order.
+
+    `params` may hold values of dimensions that it has not: a `when` looks only at dimensions
+    that are themselves active.
+    """
+    found: dict[str, Value | None] = {}
+    for name in parents_first(search):
+        if is_active(search[name], found):
+            found[name] = params.get(name)
+    return sorted(found)
+
+
 def unit_cube(
-    search: Mapping[str, Dimension], params: Sequence[Mapping[str, float]]
+    search: Mapping[str, Dimension], params: Sequence[Mapping[str, Value | None]]
 ) -> npt.NDArray[np.float64]:
     """Place configurations in the unit cube, so that the distance between two has meaning.
 
     Parameters
     ----------
-    search : mapping of str to FloatRange or Choice
+    search : mapping of str to FloatRange, IntRange or Choice
     params : C mappings
-        Each with a value for every dimension; other keys are ignored.
+        Each with a value for every dimension that it has; None, or nothing, for one that it
+        lacks by the dimension's `when`. Other keys are ignored.
 
     Returns
     -------
     (C, P) float64 in [0, 1]
         Columns in alphabetical order of the dimensions. A range is scaled from its low to
         its high end, by logarithm where it is searched so; choices are spread evenly in
-        order of their value.
+        order of their value. A dimension that a configuration lacks stands at one half.
 
     Raises
     ------
@@ -88,20 +117,25 @@ def _ordered(search: Mapping[str, Dimension]) -> list[tuple[str, Dimension]]:
     return sorted(search.items())
 
 
-def _position(name: str, dimension: Dimension, index: int, values: Mapping[str, float]) -> float:
+def _position(
+    name: str, dimension: Dimension, index: int, values: Mapping[str, Value | None]
+) -> float:
     """Place one value within its dimension, from 0 to 1."""
-    if name not in values:
+    given = values.get(name)
+    if given is None:
+        if dimension.when and not is_active(dimension, values):
+            return ABSENT
         raise SearchSpaceError(
             f"params[{index}]: has no value for search dimension {name!r}",
             "Give every configuration a value for each dimension of the search",
         )
-    value = float(values[name])
     if isinstance(dimension, Choice):
         ranks = sorted(set(dimension.choices))
-        if value not in ranks:
-            raise _outside(name, index, value, f"one of {ranks}")
-        return ranks.index(value) / max(len(ranks) - 1, 1)
-    low, high = dimension.low, dimension.high
+        if given not in ranks:
+            raise _outside(name, index, given, f"one of {ranks}")
+        return ranks.index(given) / max(len(ranks) - 1, 1)
+    value = float(given)
+    low, high = float(dimension.low), float(dimension.high)
     rule = f"within [{low:g}, {high:g}]"
     if dimension.log:
         if not value > 0:
@@ -109,11 +143,11 @@ def _position(name: str, dimension: Dimension, index: int, values: Mapping[str, 
         low, high, value = math.log(low), math.log(high), math.log(value)
     share = (value - low) / (high - low)
     if not -ROUNDING <= share <= 1 + ROUNDING:  # also refuses NaN
-        raise _outside(name, index, float(values[name]), rule)
+        raise _outside(name, index, given, rule)
     return min(max(share, 0.0), 1.0)
 
 
-def _outside(name: str, index: int, value: float, rule: str) -> SearchSpaceError:
+def _outside(name: str, index: int, value: Value, rule: str) -> SearchSpaceError:
     return SearchSpaceError(
         f"params[{index}]: {name} must be {rule}, got {value!r}",
         "Use the search space from which the configurations were drawn",

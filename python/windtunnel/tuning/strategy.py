@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from windtunnel.config.search import Value
+
+Direction: TypeAlias = Literal["maximize", "minimize"]
 OutcomeState: TypeAlias = Literal["complete", "failed", "pruned"]
 
 
@@ -23,12 +26,12 @@ class Suggestion:
     ----------
     number : int
         Position of the trial in its study, from 0; never reused.
-    params : dict of str to float
-        A value for every dimension of the search space, by dotted name.
+    params : dict of str to float, int, str or bool
+        A value for every dimension that the configuration has, by dotted name.
     """
 
     number: int
-    params: dict[str, float]
+    params: dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,29 @@ class Outcome:
     number, params
         Those of the suggestion, unchanged.
     value : float or None
-        The objective, larger is better; of a pruned trial, its last value before it was
-        stopped. Without a finite value a trial counts as failed, whatever `state` says.
+        The objective; of a pruned trial, its last value before it was stopped. Without a
+        finite value a trial counts as failed, whatever `state` says.
     state : {"complete", "failed", "pruned"}
     attributes : dict
-        Further figures or texts to show beside the trial. A pruned trial may carry an
-        integer ``step``, the budget that it reached.
+        Further figures or texts to show beside the trial.
+    reports : dict of int to float
+        The first objective at each rung that the trial reached, by steps made.
+    further : tuple of float
+        The other objectives, where a study has several.
     """
 
     number: int
-    params: dict[str, float]
+    params: dict[str, Value]
     value: float | None
     state: OutcomeState = "complete"
     attributes: dict[str, float | int | str] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
+    further: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> list[float]:
+        """All objectives of a trial that has them."""
+        return [] if self.value is None else [self.value, *self.further]
 
 
 class Strategy(Protocol):
@@ -81,7 +94,11 @@ def settle(outcome: Outcome) -> Outcome:
 
     A failed trial keeps no value, so that no strategy can mistake one for a result.
     """
-    value = outcome.value
-    if outcome.state == "failed" or value is None or not math.isfinite(value):
-        return replace(outcome, value=None, state="failed")
-    return replace(outcome, value=float(value))
+    reports = {
+        int(step): float(value) for step, value in outcome.reports.items() if math.isfinite(value)
+    }
+    values = outcome.values
+    if outcome.state == "failed" or not values or not all(map(math.isfinite, values)):
+        return replace(outcome, value=None, state="failed", reports=reports, further=())
+    first, *further = map(float, values)
+    return replace(outcome, value=first, reports=reports, further=tuple(further))

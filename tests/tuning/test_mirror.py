@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from optuna.trial import TrialState
 
 from windtunnel.config.study import Choice, FloatRange
 from windtunnel.errors import RunError
+from windtunnel.tuning.mirror import _journal
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome, settle
 
@@ -26,7 +28,11 @@ def make(
     journal: Path, history: list[list[Outcome]] | None = None, seed: int = 3
 ) -> OptunaStrategy:
     return OptunaStrategy(
-        SEARCH, study_name="demo", seed=seed, journal=journal, history=history or []
+        SEARCH,
+        seed=seed,
+        cohort=6,
+        mirror=_journal(journal, "demo", ("maximize",)),
+        history=history or [],
     )
 
 
@@ -39,7 +45,8 @@ def live(strategy: OptunaStrategy, cohorts: int) -> list[list[Outcome]]:
                 each.params,
                 math.nan if each.number % 5 == 1 else each.params["policy.enter"],
                 "pruned" if each.number % 5 == 3 else "complete",
-                {"fold_0": each.number / 3, "reason": "why", "step": 2},
+                {"fold_0": each.number / 3, "reason": "why"},
+                {2: each.params["policy.enter"]},
             )
             for each in strategy.ask(6)
         ]
@@ -119,17 +126,17 @@ def test_a_cohort_told_but_not_recorded_is_told_again(tmp_path: Path) -> None:
 def test_a_journal_of_another_seed_is_refused(tmp_path: Path) -> None:
     live(make(tmp_path / "j", seed=1), 1)
     other = live(make(tmp_path / "other", seed=2), 1)
-    with pytest.raises(RunError, match=r"trial 0 has other params .* move the journal away"):
+    with pytest.raises(RunError, match=r"trial 0 has other params .* move the study away"):
         make(tmp_path / "j", history=other)
 
 
 def test_an_altered_value_is_refused(tmp_path: Path) -> None:
     whole = live(make(tmp_path / "j"), 1)
     first = whole[0][0]
-    whole[0][0] = Outcome(0, first.params, 0.123, "complete", first.attributes)
+    whole[0][0] = replace(first, value=0.123)
     with pytest.raises(RunError, match="trial 0 has other values"):
         make(tmp_path / "j", history=whole)
-    whole[0][0] = Outcome(0, first.params, first.value, "complete", {"fold_0": 1.0})
+    whole[0][0] = replace(first, attributes={"fold_0": 1.0})
     with pytest.raises(RunError, match="trial 0 has other attributes"):
         make(tmp_path / "j", history=whole)
 
@@ -137,14 +144,14 @@ def test_an_altered_value_is_refused(tmp_path: Path) -> None:
 def test_a_minimised_study_is_refused(tmp_path: Path) -> None:
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "j")))
     optuna.create_study(study_name="demo", storage=storage, direction="minimize")
-    with pytest.raises(RunError, match="is not maximised"):
+    with pytest.raises(RunError, match="of other objectives"):
         make(tmp_path / "j")
 
 
 @pytest.mark.parametrize("content", [b"not a journal\n", b'{"op_code": 77}\n', b"[1]\nx\ny\n"])
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "j").write_bytes(content)
-    with pytest.raises(RunError, match="is not a readable Optuna journal"):
+    with pytest.raises(RunError, match="is not a readable Optuna storage"):
         make(tmp_path / "j")
 
 
@@ -161,7 +168,7 @@ def test_numpy_attributes_are_unwrapped_and_nan_is_left_out(tmp_path: Path) -> N
 def test_a_lock_left_by_a_killed_process_is_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("windtunnel.tuning.trial_journal.LOCK_GRACE", 3)
+    monkeypatch.setattr("windtunnel.tuning.mirror.LOCK_GRACE", 3)
     monkeypatch.chdir(tmp_path)
     whole = live(make(Path("j")), 1)
     with Path("j").open("ab") as file:

@@ -52,7 +52,7 @@ def app(example, tmp_path_factory):
         Registry(directory / "registry"), maker.export_example(example, directory / "bundle")
     )
     app = create_app(directory / "registry")
-    app.state.service.load()
+    app.state.follower.look()
 
     @app.post("/nothing")
     async def nothing(request: Request) -> Response:

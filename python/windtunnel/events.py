@@ -109,6 +109,47 @@ class VersionRefused(Event):
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class RoutesChanged(Event):
+    """The service answers with other versions, or in other shares, from now on.
+
+    `canary` is None, `weight` 0 and `mode` empty while nothing is tried.
+    """
+
+    model: str
+    champion: int
+    canary: int | None
+    weight: float
+    mode: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowAnswered(Event):
+    """A canary in shadow mode answered what the champion had answered.
+
+    Attributes
+    ----------
+    rows : int
+        Decisions that were compared.
+    differing : float
+        Share of them in which the two differ; NaN when the canary failed.
+    champion_seconds, canary_seconds : float
+        Time spent on the answer; the canary's is of its thread alone.
+    failed : bool
+        The canary gave no answer.
+    """
+
+    model: str
+    champion: int
+    canary: int
+    rows: int
+    differing: float
+    champion_seconds: float
+    canary_seconds: float
+    failed: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsScored(Event):
     """Rows went through a model; what drift detectors and the judge of a canary look at.

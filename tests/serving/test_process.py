@@ -37,8 +37,8 @@ from windtunnel.serving.settings import Settings
 from windtunnel.serving.service import open_predictor
 app.create_app(Path(sys.argv[1]))
 predictor = open_predictor(Registry(sys.argv[1]), None, "champion")
-reply, scored = _long_json(predictor, json.dumps({"features": [[0.0] * 6]}).encode(), Settings())
-assert len(scored.scores) == 1 and json.loads(reply)["scores"][0] is not None
+given = _long_json(predictor, json.dumps({"features": [[0.0] * 6]}).encode(), Settings())
+assert len(given.scored.scores) == 1 and json.loads(given.content)["scores"][0] is not None
 print(json.dumps(sorted(sys.modules)))
 """
 
@@ -130,7 +130,7 @@ def test_unforeseen_fault_shows_no_stack_trace(registry_path, monkeypatch):
 
     application = create_app(registry_path)
     monkeypatch.setattr(answer, "parse", fails)
-    application.state.service.load()
+    application.state.follower.look()
 
     async def ask():
         transport = httpx.ASGITransport(application, raise_app_exceptions=False)

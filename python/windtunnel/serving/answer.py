@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,25 +61,48 @@ def read_json(body: bytes | str, remedy: str) -> Any:
         raise Refusal("json", "body", None, problem, remedy) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, and what it was made from.
+
+    Attributes
+    ----------
+    content : bytes
+        As it goes to the client.
+    scored : Scored
+        The rows that went through the model.
+    decisions : Decisions or None
+        None when features were sent.
+    request : dict or None
+        The parsed request with bars; None when features were sent.
+    """
+
+    content: bytes
+    scored: Scored
+    decisions: Decisions | None = None
+    request: dict[str, Any] | None = None
+
+
 def answer_bars(
     predictor: Predictor, request: dict[str, Any], *, max_age_seconds: float | None = None
-) -> tuple[bytes, Scored]:
-    """Answer a request with ``bars``: the JSON, and the rows that were scored.
+) -> Answer:
+    """Answer a request with ``bars``.
 
     Raises
     ------
     Refusal
         The request is not usable.
     """
-    decisions = _decide(predictor, request, max_age_seconds)
-    return to_json(
+    decisions = decide_request(predictor, request, max_age_seconds)
+    content = to_json(
         {
             **predictor.head,
             "decisions": decision_rows(decisions),
             "state": decisions.state,
             "warnings": decisions.warnings,
         }
-    ), decisions.scored
+    )
+    return Answer(content, decisions.scored, decisions, request)
 
 
 def scores_reply(predictor: Predictor, scores: Float32Array) -> bytes:
@@ -86,9 +110,16 @@ def scores_reply(predictor: Predictor, scores: Float32Array) -> bytes:
     return to_json({**predictor.head, "scores": _plain(scores), "warnings": ()})
 
 
-def _decide(
+def decide_request(
     predictor: Predictor, request: dict[str, Any], max_age_seconds: float | None
 ) -> Decisions:
+    """Decide on the bars of a request.
+
+    Raises
+    ------
+    Refusal
+        The request is not usable.
+    """
     # What reads bars loads polars and the kernels: a service of features never needs them.
     from windtunnel.serving.bars import read_bars, read_timestamp  # noqa: PLC0415
 

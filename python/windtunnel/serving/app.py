@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,14 +18,17 @@ from starlette.types import Receive, Scope, Send
 from windtunnel.deployment.registry import Registry, as_record
 from windtunnel.events import EventBus
 from windtunnel.monitoring.prometheus import CONTENT_TYPE, PrometheusObserver
-from windtunnel.serving import schemas
+from windtunnel.serving import apart, schemas
+from windtunnel.serving.admin import admin_router
 from windtunnel.serving.body_limit import BodyLimit
 from windtunnel.serving.endpoint import PredictEndpoint
 from windtunnel.serving.faults import answer_errors
+from windtunnel.serving.follow import Follower
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.headers import SafeHeaders
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
+from windtunnel.serving.shadow import Shadows
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +64,25 @@ def create_app(
     metrics = PrometheusObserver()
     bus = EventBus() if bus is None else bus
     bus.subscribe(metrics)
-    service = Service(Registry(registry), name, alias, bus)
+    # What admin verbs let in is replayed in a process of its own.
+    service = Service(Registry(registry, certify=apart.verify, bus=bus), name, alias, bus)
+    follower = Follower(service)
     gate = Gate(settings)
-    predict = PredictEndpoint(service, settings, gate)
+    shadows = Shadows(bus)
+    predict = PredictEndpoint(service, settings, gate, shadows)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(asyncio.to_thread(service.load))
+        ended = threading.Event()
+        thread = threading.Thread(
+            target=follower.run, args=(settings.reload_seconds, ended), name="registry"
+        )
+        thread.start()
         yield
-        await loading
+        ended.set()
+        follower.nudge()
+        await asyncio.to_thread(thread.join)
+        shadows.close()
 
     app = Application(
         title="Windtunnel",
@@ -82,10 +96,12 @@ def create_app(
     app.predict = predict
     app.state.service = service
     app.state.settings = settings
+    app.state.follower = follower
     app.openapi = lambda: schemas.describe(app)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(SafeHeaders, name=gate.name, closing=lambda: service.draining)
     answer_errors(app)
+    app.include_router(admin_router(service, follower, gate))
     _add_routes(app, service, metrics, predict)
     return app
 

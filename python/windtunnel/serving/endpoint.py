@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from windtunnel.events import PredictionServed, RowsScored
 from windtunnel.serving import answer
+from windtunnel.serving.answer import Answer
 from windtunnel.serving.batching import Batcher
 from windtunnel.serving.features import FLOAT32, read_features, read_float32
 from windtunnel.serving.gate import Gate
@@ -25,6 +26,7 @@ from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.reply import Reply, internal_error, problem, too_large
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
+from windtunnel.serving.shadow import Shadows
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,14 @@ class PredictEndpoint:
         Says which version answers, and carries events.
     settings : Settings
     gate : Gate
+    shadows : Shadows
     """
 
-    def __init__(self, service: Service, settings: Settings, gate: Gate) -> None:
+    def __init__(self, service: Service, settings: Settings, gate: Gate, shadows: Shadows) -> None:
         self._service = service
         self._settings = settings
         self._gate = gate
+        self._shadows = shadows
         self._limit = settings.max_body_bytes
         self._batcher = Batcher() if settings.micro_batching else None
         self._threads = asyncio.Semaphore(_THREADS)
@@ -113,15 +117,21 @@ class PredictEndpoint:
             if binary and self._batcher is None and len(body) <= _LONG_BINARY:
                 rows = read_float32(body, predictor.names)
                 scores = predictor.score(rows)
-                content, scored = scores.tobytes(), Scored(rows, scores)
+                given = Answer(scores.tobytes(), Scored(rows, scores))
             else:
-                content, scored = await self._predict(predictor, body, binary)
+                given = await self._predict(predictor, body, binary)
         except Refusal:
             raise
         except Exception:
             self._service.note_failure(predictor.version)
             raise
-        self.tell(predictor, scored, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self.tell(predictor, given.scored, seconds)
+        if routes.canary is not None:
+            shadow = routes.shadow(headers.get(STICKY_KEY))
+            if shadow is not None:
+                self._shadows.submit(predictor, shadow, given, seconds)
+        content = given.content
         return Reply(
             200,
             [
@@ -134,23 +144,21 @@ class PredictEndpoint:
             content,
         )
 
-    async def _predict(
-        self, predictor: Predictor, body: bytes, binary: bool
-    ) -> tuple[bytes, Scored]:
+    async def _predict(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
         if len(body) > (_LONG_BINARY if binary else _LONG_JSON):
             return await self._in_thread(predictor, body, binary)
         batcher = self._batcher
         if binary:
             rows = read_float32(body, predictor.names)
             scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
-            return scores.tobytes(), Scored(rows, scores)
+            return Answer(scores.tobytes(), Scored(rows, scores))
         request = answer.parse(body)
         if "features" not in request:
             age = self._settings.max_age_seconds
             return answer.answer_bars(predictor, request, max_age_seconds=age)
         rows = read_features(request["features"], predictor.names)
         scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
-        return answer.scores_reply(predictor, scores), Scored(rows, scores)
+        return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
 
     def tell(self, predictor: Predictor, scored: Scored, seconds: float) -> None:
         """Tell observers of an answer."""
@@ -163,10 +171,8 @@ class PredictEndpoint:
             )
         )
 
-    async def _in_thread(
-        self, predictor: Predictor, body: bytes, binary: bool
-    ) -> tuple[bytes, Scored]:
-        work: Callable[[Predictor, bytes, Settings], tuple[bytes, Scored]]
+    async def _in_thread(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
+        work: Callable[[Predictor, bytes, Settings], Answer]
         work = _long_binary if binary else _long_json
         seconds = self._settings.answer_seconds
         try:
@@ -204,18 +210,18 @@ class PredictEndpoint:
         return b"".join(parts) if parts else body
 
 
-def _long_json(predictor: Predictor, body: bytes, settings: Settings) -> tuple[bytes, Scored]:
+def _long_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     request = answer.parse(body)
     if "features" not in request:
         age = settings.max_age_seconds
         return answer.answer_bars(predictor, request, max_age_seconds=age)
     rows = read_features(request["features"], predictor.names)
     scores = predictor.score(rows)
-    return answer.scores_reply(predictor, scores), Scored(rows, scores)
+    return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
 
 
-def _long_binary(predictor: Predictor, body: bytes, settings: Settings) -> tuple[bytes, Scored]:
+def _long_binary(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     del settings  # no timestamp in it to be stale
     rows = read_float32(body, predictor.names)
     scores = predictor.score(rows)
-    return scores.tobytes(), Scored(rows, scores)
+    return Answer(scores.tobytes(), Scored(rows, scores))

@@ -132,6 +132,12 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
+ADMIN_REFUSALS: dict[int | str, dict[str, Any]] = {
+    **{status: REFUSALS[status] for status in (401, 403, 413, 422, 429)},
+    409: {"model": Problem, "description": "The registry refuses the change"},
+}
+
+
 class Health(BaseModel):
     """The process answers."""
 

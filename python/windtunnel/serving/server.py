@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from windtunnel.deployment.registry import Registry
-from windtunnel.serving import signals
+from windtunnel.serving import apart, signals
 from windtunnel.serving.app import create_app
 from windtunnel.serving.logs import logging_config
 from windtunnel.serving.protocol import deadlined
@@ -59,6 +59,7 @@ def serve(
     settings = Settings() if settings is None else settings
     store = Registry(registry)
     store.resolve(sole_name(store, name), alias)
+    apart.share_compilations()
     app = create_app(registry, name, alias, settings=settings)
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(

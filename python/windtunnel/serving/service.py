@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from windtunnel.deployment.reader import RegistryReader
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import replay
 from windtunnel.errors import BundleError, RegistryError
@@ -37,14 +38,6 @@ class Service:
     routes: Routes | None = None
     failure: Exception | None = None
     draining: bool = False
-
-    def load(self) -> None:
-        """Load what the alias points at, replay it, warm it, and only then let it answer."""
-        try:
-            self.routes = Routes(open_predictor(self.registry, self.name, self.alias))
-        except Exception as error:  # the process stays, to say that it is not ready
-            self.failure = error
-            log.exception("cannot serve %s", self.name or "the registry's model")
 
     def ready(self, *, for_long: bool = False) -> Routes:
         """The routes in force; a Refusal with status 503 when there are none.
@@ -89,7 +82,7 @@ class Service:
         self.bus.emit(PredictionFailed(self.model, version))
 
 
-def sole_name(registry: Registry, name: str | None) -> str:
+def sole_name(registry: RegistryReader, name: str | None) -> str:
     """`name`, or the one model there is.
 
     Raises
@@ -109,8 +102,8 @@ def sole_name(registry: Registry, name: str | None) -> str:
     return names[0]
 
 
-def open_predictor(registry: Registry, name: str | None, alias: str) -> Predictor:
-    """Load, replay and warm the version behind an alias.
+def open_predictor(registry: RegistryReader, name: str | None, which: str | int) -> Predictor:
+    """Load, replay and warm the version behind an alias or a number.
 
     Raises
     ------
@@ -119,7 +112,7 @@ def open_predictor(registry: Registry, name: str | None, alias: str) -> Predicto
     BundleError
         The bundle is damaged, or does not give the study's scores and exposures here.
     """
-    version = registry.resolve(sole_name(registry, name), alias)
+    version = registry.resolve(sole_name(registry, name), which)
     bundle = registry.load(version)
     certificate = replay(bundle)
     if not certificate.ok:

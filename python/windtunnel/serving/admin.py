@@ -79,12 +79,16 @@ class Roles(BaseModel):
 def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
     """The routes below ``/v1/admin``, each for the scope admin alone."""
 
-    def allowed(request: Request) -> str:
+    def allowed(request: Request) -> None:
         client = request.client.host if request.client else ""
-        return gate.check(dict(request.scope["headers"]), client, "admin")
+        request.state.by = gate.check(dict(request.scope["headers"]), client, "admin")
 
-    router = APIRouter(prefix="/v1/admin", responses=schemas.ADMIN_REFUSALS, tags=["admin"])
-    who = Annotated[str, Depends(allowed)]
+    router = APIRouter(
+        prefix="/v1/admin",
+        responses=schemas.ADMIN_REFUSALS,
+        tags=["admin"],
+        dependencies=[Depends(allowed)],
+    )
 
     async def change(verb: Callable[[Registry, str], State]) -> Roles:
         def work() -> State:
@@ -95,9 +99,8 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
         return roles(state)
 
     @router.post("/reload")
-    async def reload(by: who) -> Roles:
+    async def reload() -> Roles:
         """Look at the registry now, and try again versions that were refused."""
-        del by
 
         def work() -> State:
             follower.look(again=True)
@@ -106,30 +109,30 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
         return roles(await asyncio.to_thread(work))
 
     @router.post("/promote")
-    async def promote(verb: Promote, by: who) -> Roles:
+    async def promote(verb: Promote, request: Request) -> Roles:
         """Let a version serve, if it replays and verdict and holdout allow it."""
         return await change(
             lambda registry, name: registry.promote(
                 name,
                 verb.version,
                 why=verb.why,
-                who=by,
+                who=request.state.by,
                 force=verb.force,
                 generation=verb.generation,
             )
         )
 
     @router.post("/rollback")
-    async def rollback(verb: RollBack, by: who) -> Roles:
+    async def rollback(verb: RollBack, request: Request) -> Roles:
         """Return to the previous champion, or to a version."""
         return await change(
             lambda registry, name: registry.rollback(
-                name, verb.version, why=verb.why, who=by, generation=verb.generation
+                name, verb.version, why=verb.why, who=request.state.by, generation=verb.generation
             )
         )
 
     @router.post("/canary/start")
-    async def start_canary(verb: StartCanary, by: who) -> Roles:
+    async def start_canary(verb: StartCanary, request: Request) -> Roles:
         """Let a version take part in a share of the requests."""
         return await change(
             lambda registry, name: registry.start_canary(
@@ -139,13 +142,13 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
                 mode=verb.mode,
                 sticky=verb.sticky,
                 why=verb.why,
-                who=by,
+                who=request.state.by,
                 generation=verb.generation,
             )
         )
 
     @router.post("/canary/weight")
-    async def weigh_canary(verb: WeighCanary, by: who) -> Roles:
+    async def weigh_canary(verb: WeighCanary, request: Request) -> Roles:
         """Give the canary another share, or another mode."""
         return await change(
             lambda registry, name: registry.weigh_canary(
@@ -153,17 +156,17 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
                 verb.weight,
                 mode=verb.mode,
                 why=verb.why,
-                who=by,
+                who=request.state.by,
                 generation=verb.generation,
             )
         )
 
     @router.post("/canary/stop")
-    async def stop_canary(verb: StopCanary, by: who) -> Roles:
+    async def stop_canary(verb: StopCanary, request: Request) -> Roles:
         """Let the champion answer everything again."""
         return await change(
             lambda registry, name: registry.stop_canary(
-                name, why=verb.why, who=by, generation=verb.generation
+                name, why=verb.why, who=request.state.by, generation=verb.generation
             )
         )
 

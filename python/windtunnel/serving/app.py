@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from pydantic_core import to_json
 from starlette.responses import Response
+from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from windtunnel.deployment.registry import Registry, as_record
@@ -29,6 +30,7 @@ from windtunnel.serving.headers import SafeHeaders
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
+from windtunnel.serving.stream import StreamEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ def create_app(
     answer_errors(app)
     app.include_router(admin_router(service, follower, gate))
     _add_routes(app, service, metrics, predict)
+    stream = StreamEndpoint(service, settings, gate, predict.tell)
+    app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))
     return app
 
 

@@ -31,7 +31,7 @@ class Routes:
     share: Canary | None = None
     state: State | None = None
 
-    def pick(self, key: bytes | None) -> Predictor:
+    def pick(self, key: bytes | None, draw: float | None = None) -> Predictor:
         """The version that answers a request.
 
         Parameters
@@ -39,8 +39,10 @@ class Routes:
         key : bytes, optional
             With sticky keys, requests with the same key go to the same version for as long
             as the canary runs; a larger weight moves keys to it and none back.
+        draw : float, optional
+            From [0, 1), in place of one drawn here: a stream draws once.
         """
-        if self.canary is not None and self._takes("live", key):
+        if self.canary is not None and self._takes("live", key, draw):
             return self.canary
         return self.champion
 
@@ -48,10 +50,10 @@ class Routes:
         """The version that also answers, unseen by the client."""
         return self.canary if self._takes("shadow", key) else None
 
-    def _takes(self, mode: str, key: bytes | None) -> bool:
+    def _takes(self, mode: str, key: bytes | None, draw: float | None = None) -> bool:
         share = self.share
         if share is None or share.mode != mode:
             return False
         if share.sticky and key is not None:
             return share.takes(key)
-        return share.takes_draw(random.random())  # noqa: S311 - a share, not a secret
+        return share.takes_draw(random.random() if draw is None else draw)  # noqa: S311 - no secret

@@ -38,6 +38,12 @@ def serve(
     reload: Annotated[
         float, typer.Option(help="Seconds between looks at the registry; 0 never looks.")
     ] = 1.0,
+    judge: Annotated[
+        bool, typer.Option(help="Promote or withdraw a canary when the evidence suffices.")
+    ] = False,
+    late: Annotated[
+        float, typer.Option(help="Seconds after which an answer is late, for the judge.")
+    ] = 0.05,
     drain: Annotated[
         float, typer.Option(help="Seconds that requests may take to end after SIGTERM.")
     ] = 30.0,
@@ -49,6 +55,7 @@ def serve(
 ) -> None:
     """Answer /v1/predict from a registered model."""
     try:
+        from windtunnel.monitoring.canary_judge import Terms  # noqa: PLC0415
         from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi
         from windtunnel.serving.settings import Settings  # noqa: PLC0415
         from windtunnel.serving.tokens import load_tokens  # noqa: PLC0415
@@ -66,6 +73,7 @@ def serve(
         reload_seconds=reload,
         drain_seconds=drain,
         access_log=access_log,
+        judge=Terms(late_seconds=late) if judge else None,
     )
     listen(
         location or workspace / "registry",

@@ -31,6 +31,7 @@ from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
 from windtunnel.serving.stream import StreamEndpoint
+from windtunnel.serving.trial import CanaryTrial
 
 log = logging.getLogger(__name__)
 
@@ -73,17 +74,27 @@ def create_app(
     shadows = Shadows(bus)
     predict = PredictEndpoint(service, settings, gate, shadows)
 
+    trial = None
+    if settings.judge is not None:
+        trial = CanaryTrial(service, settings.judge)
+        bus.subscribe(trial, *CanaryTrial.kinds)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         ended = threading.Event()
-        thread = threading.Thread(
-            target=follower.run, args=(settings.reload_seconds, ended), name="registry"
-        )
-        thread.start()
+        threads = [
+            threading.Thread(target=follower.run, args=(settings.reload_seconds, ended)),
+        ]
+        if trial is not None:
+            arguments = (trial, follower, settings.judge_seconds, ended)
+            threads.append(threading.Thread(target=_judge, args=arguments))
+        for thread in threads:
+            thread.start()
         yield
         ended.set()
         follower.nudge()
-        await asyncio.to_thread(thread.join)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
         shadows.close()
 
     app = Application(
@@ -99,6 +110,7 @@ def create_app(
     app.state.service = service
     app.state.settings = settings
     app.state.follower = follower
+    app.state.trial = trial
     app.openapi = lambda: schemas.describe(app)  # type: ignore[method-assign]
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(SafeHeaders, name=gate.name, closing=lambda: service.draining)
@@ -108,6 +120,16 @@ def create_app(
     stream = StreamEndpoint(service, settings, gate, predict.tell)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))
     return app
+
+
+def _judge(trial: CanaryTrial, follower: Follower, seconds: float, ended: threading.Event) -> None:
+    """Ask the judge now and then; whatever it changes is taken up at once."""
+    while not ended.wait(seconds):
+        try:
+            if trial.rule() is not None:
+                follower.nudge()
+        except Exception:
+            log.exception("the judge of the canary failed")
 
 
 class Application(FastAPI):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from windtunnel.errors import ServiceError
+from windtunnel.monitoring.canary_judge import Terms
 from windtunnel.serving.tokens import Tokens
 
 
@@ -42,6 +43,10 @@ class Settings:
         Log a line for each request; costs about as much as a small model.
     reload_seconds : float
         How often the registry is asked whether an alias has moved; 0 never asks.
+    judge : Terms or None
+        Terms on which a canary is promoted or withdrawn by itself; None leaves it to people.
+    judge_seconds : float
+        How often the judge is asked.
     drain_seconds : float
         How long requests under way may go on after SIGTERM.
     linger_seconds : float
@@ -63,6 +68,8 @@ class Settings:
     micro_batching: bool = False
     access_log: bool = False
     reload_seconds: float = 1.0
+    judge: Terms | None = None
+    judge_seconds: float = 5.0
     drain_seconds: float = 30.0
     linger_seconds: float = 0.3
 
@@ -77,7 +84,7 @@ class Settings:
         may_be_zero = ("reload_seconds", "linger_seconds")
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or isinstance(value, bool | Tokens):
+            if value is None or isinstance(value, bool | Tokens | Terms):
                 continue
             # written so that NaN fails as well
             if not (value > 0 or (value == 0 and item.name in may_be_zero)):

@@ -26,11 +26,11 @@ SOURCES := $(shell find python cpp \( -name __pycache__ -o -path cpp/tests \) -p
 CPP_FILES := $(shell find cpp -name '*.hpp' -o -name '*.cpp' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report test test-cpp test-python lint format bench sanitize wheel check-wheel clean
+.PHONY: help install demo report test test-cpp test-python lint format bench sanitize sanitize-threads wheel check-wheel clean
 
 help: ## Print this list
 	@echo "Windtunnel. Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- Environment: dependencies and package apart, since the package changes far more often --
 
@@ -84,10 +84,15 @@ test-cpp: $(VENV)/.run
 test-python: $(VENV)/.dev $(VENV)/.package
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-sanitize: $(VENV)/.run ## Run the C++ tests under the address and undefined-behaviour sanitizers
+sanitize: $(VENV)/.run ## Run the C++ tests and the fuzz target under address and undefined-behaviour checks
 	$(WITH_TOOLS) cmake --preset asan-ubsan
 	$(WITH_TOOLS) cmake --build --preset asan-ubsan
 	$(WITH_TOOLS) ctest --preset asan-ubsan
+
+sanitize-threads: $(VENV)/.run ## Run what uses several threads under the thread sanitizer
+	$(WITH_TOOLS) cmake --preset tsan
+	$(WITH_TOOLS) cmake --build --preset tsan
+	$(WITH_TOOLS) ctest --preset tsan
 
 bench: $(VENV)/.dev $(VENV)/.package ## Measure; JSON goes to build/bench/bench.json
 	@mkdir -p $(BUILD)/bench

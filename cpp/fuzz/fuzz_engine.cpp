@@ -1,0 +1,74 @@
+// Every front door in worlds made from bytes. The entry point is libFuzzer's; with a compiler that
+// has none, random_inputs.cpp calls it.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "bytes.hpp"
+#include "case.hpp"
+#include "checks.hpp"
+
+namespace {
+
+template <class Number>
+void check_exposures(Case& world, std::size_t cut) {
+    const std::size_t row = world.instruments * world.configurations;
+    const auto exposures = world.draw_many<Number>(
+        world.bars * row, {kNone, kNone, kNone, 0.0, 0.0, 0.5, 0.5, 0.25, 1.0, 1.0, 0.75, -1.0,
+                           -1.0, -0.5, -0.25, 3.0, 1000.0});
+    const auto door = [&](std::size_t first) {
+        return windtunnel::Exposures<Number>{exposures.data() + first * row, world.band.data(),
+                                             world.configurations};
+    };
+    check_case(world, door, false, cut);
+}
+
+void check_policies(Case& world, Bytes& bytes, std::size_t cut) {
+    const std::size_t C = world.configurations;
+    const std::size_t columns = bytes.between(1, 5);
+    const bool long_only = bytes.flag();
+    const std::size_t row = world.instruments * columns;
+    const auto scores =
+        world.draw_many<float>(world.bars * row, {kNone, 0.0, 1.0, -1.0, 0.3, -0.3, 0.3, 1e30});
+    std::vector<std::int64_t> column(C);
+    for (auto& each : column) each = static_cast<std::int64_t>(world.random() % columns);
+    const auto enter = world.draw_many<double>(C, {0.0, 0.25, 0.3F, 2.0});
+    const auto exit = world.draw_many<double>(C, {0.0, 0.25, 1.0});
+    const auto leverage = world.draw_many<double>(C, {0.1, 0.5, 1.0, 1.0, 4.0, 1000.0});
+    const auto entries = [](const std::vector<double>& of) {
+        return of.empty() ? nullptr : of.data();
+    };
+    windtunnel::PolicyParameters parameters;
+    parameters.column = column.data();
+    parameters.enter = enter.data();
+    parameters.exit = exit.data();
+    parameters.leverage = leverage.data();
+    parameters.band = world.band.data();
+    parameters.count = C;
+    parameters.long_only = long_only;
+    parameters.stops.loss = entries(world.loss);
+    parameters.stops.profit = entries(world.profit);
+    parameters.stops.trailing = entries(world.trailing);
+    parameters.stops.bars = entries(world.longest);
+    const auto door = [&](std::size_t first) {
+        return windtunnel::Policies(scores.data() + first * row, columns, parameters);
+    };
+    check_case(world, door, parameters.stops.any(), cut);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    Bytes bytes(data, size);
+    const std::size_t kind = bytes.between(0, 2);
+    Case world(bytes);
+    const std::size_t cut = world.bars > 1 ? bytes.between(0, world.bars - 1) : 0;
+    if (kind == 0) {
+        check_exposures<float>(world, cut);
+    } else if (kind == 1) {
+        check_exposures<double>(world, cut);
+    } else {
+        check_policies(world, bytes, cut);
+    }
+    return 0;
+}

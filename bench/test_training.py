@@ -37,7 +37,6 @@ from windtunnel.trainers import devices
 devices.configure_cpu()
 
 from windtunnel.trainers import minibatches, optimiser  # noqa: E402 - JAX is set up above
-from windtunnel.trainers.scoring import score_rows  # noqa: E402 - the same
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer  # noqa: E402 - the same
 
 SEED, COHORT, FOLDS, SLICE, INSTRUMENTS, ROUNDS = 7, 64, 5, 348, 5, 3
@@ -98,7 +97,7 @@ class OneAtATime:
     """The rivals. Rows are standardised beforehand and padded, so that folds share a shape."""
 
     def __init__(self, trainer: SupervisedTrainer, task: TrainingTask) -> None:
-        self.trainer, self.module = trainer, trainer.module
+        self.trainer, self.module = trainer, trainer.network.module
         longest = int(task.train.sum(axis=(1, 2)).max())
         self.folds = []
         for fold, (start, stop) in enumerate(task.validation):
@@ -112,7 +111,7 @@ class OneAtATime:
             held = task.features[start:stop].reshape(-1, rows.shape[1])
             self.folds.append((x, y, len(rows), initial, key, held, mean, scale))
         self.initialise = jax.jit(lambda key, x: self.module.init(key, x)["params"])
-        self.score = jax.jit(partial(score_rows, self.module, task.kind))
+        self.score = jax.jit(trainer.network.score)
         self.step = jax.jit(self.train_step)
         self.scan = jax.jit(self.train_all)
 

@@ -99,6 +99,8 @@ def cross_validate(
         validation=((start, stop),) * len(plan.splits),
         kind=course.task.kind,
         panel=course.panel,
+        returns=course.task.returns,
+        cost=course.task.cost,
     )
     fit = make(task).trainer.fit(hyper_table(course.study, [params]))
     if fit.failures:

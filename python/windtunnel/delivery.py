@@ -15,9 +15,8 @@ from windtunnel.deployment.registry import Registry, State
 from windtunnel.deployment.replay_window import replay_frame
 from windtunnel.events import EventBus
 from windtunnel.findings import Findings
-from windtunnel.models.factory import create
 from windtunnel.runs import Run
-from windtunnel.trainers.scoring import score_rows
+from windtunnel.trainers.scoring import Network
 from windtunnel.validation import policy_table, window
 
 
@@ -45,14 +44,16 @@ def fills(found: Findings) -> pl.DataFrame:
 def export(found: Findings, path: Path) -> None:
     """Write the refitted champion as a bundle whose replay window is the holdout's bars."""
     course, study = found.course, found.course.study
-    module = create(study.model)
     kind = study.label.kind
+    model = study.model.vary(found.champion.params)
+    network = Network.build(model, kind)
+    context = course.features.warmup + max(network.window - 1, 0)
     policies = policy_table(study, [found.champion.params])
     rows = _in_time(course.final_task.train[0], study.study.seed)
     stamps = course.panel.timestamps
     export_bundle(
         path,
-        score=lambda params, x: score_rows(module, kind, params, x),
+        score=network.score,
         params=found.model.model.parameters(0),
         name=study.study.name,
         study_digest=study_digest(study),
@@ -60,7 +61,9 @@ def export(found: Findings, path: Path) -> None:
         trial=found.champion.number,
         fingerprint=course.panel.fingerprint,
         features=course.features.names,
-        warmup=course.features.warmup,
+        warmup=context,
+        window=network.window,
+        cross_section=network.relative,
         label=Label(kind=kind, horizon=study.label.horizon),
         symbols=course.panel.symbols,
         policy=Policy(
@@ -86,7 +89,7 @@ def export(found: Findings, path: Path) -> None:
             holdout_read=found.holdout is not None,
             earlier_looks=len(found.earlier_looks),
         ),
-        model={"family": study.model.family, "hidden": list(study.model.hidden)},
+        model=model.model_dump(mode="json") | {"hidden": list(model.layers)},
         reference=course.features.values[rows],
         reference_bars=np.nonzero(rows)[0],
         replay=replay_frame(
@@ -94,7 +97,7 @@ def export(found: Findings, path: Path) -> None:
             course.plan.holdout,
             found.model.scores,
             found.model.exposures,
-            context=course.features.warmup,
+            context=context,
         ),
     )
 

@@ -35,12 +35,17 @@ class Labels:
         (the forward return in units of its trailing standard deviation).
     horizon : int
         Bars between the two opens.
+    returns : (T, N) float32
+        Return from the fill of bar t's decision to the next one's, open[t+2] / open[t+1] - 1,
+        which is what an exposure held over one bar earns; NaN where undefined. Its window
+        ends no later than the label's.
     """
 
     values: Float32Array
     end: npt.NDArray[np.int64]
     kind: str
     horizon: int
+    returns: Float32Array
 
 
 def make_labels(panel: Panel, label: LabelSection) -> Labels:
@@ -66,11 +71,7 @@ def make_labels(panel: Panel, label: LabelSection) -> Labels:
     Labels
     """
     horizon, bars = label.horizon, panel.bars
-    values = np.full((bars, panel.instruments), np.nan)
-    rows = bars - 1 - horizon
-    if rows > 0:
-        values[:rows] = panel.open[1 + horizon :] / panel.open[1 : 1 + rows] - 1
-        values[~_complete(panel.listed, horizon + 2)] = np.nan
+    values = _forward_returns(panel, horizon)
     if label.kind == "forward_return":
         # No return is infinite in units of no volatility: such a label has no meaning.
         scale = _trailing_deviation(panel) * np.sqrt(horizon)
@@ -84,7 +85,18 @@ def make_labels(panel: Panel, label: LabelSection) -> Labels:
         end=end.astype(np.int64),
         kind=label.kind,
         horizon=horizon,
+        returns=_forward_returns(panel, 1).astype(np.float32),
     )
+
+
+def _forward_returns(panel: Panel, horizon: int) -> Float64Array:
+    """(T, N) return from the next bar's open over `horizon` bars; NaN where a bar is missing."""
+    values = np.full((panel.bars, panel.instruments), np.nan)
+    rows = panel.bars - 1 - horizon
+    if rows > 0:
+        values[:rows] = panel.open[1 + horizon :] / panel.open[1 : 1 + rows] - 1
+        values[~_complete(panel.listed, horizon + 2)] = np.nan
+    return values
 
 
 def _complete(listed: BoolArray, length: int) -> BoolArray:

@@ -37,9 +37,14 @@ class TrainingTask:
     validation : tuple of K (start, stop)
         Half-open bar ranges of equal length V that each fold is scored on.
     kind : "direction" or "forward_return"
-        Decides the loss and the meaning of the score.
+        What the labels are; a head that learns from labels follows it.
     panel : Panel, optional
         The T bars that the rows belong to; a trainer that learns by trading needs them.
+    returns : (T, N) float32, optional
+        What an exposure decided at bar t earns until the next fill, as a fraction; NaN where
+        undefined. The 'sharpe' head is trained on it.
+    cost : float
+        What a change of exposure by 1 costs, as a fraction of equity.
     """
 
     features: Float32Array
@@ -48,6 +53,8 @@ class TrainingTask:
     validation: tuple[tuple[int, int], ...]
     kind: Kind
     panel: Panel | None = None
+    returns: Float32Array | None = None
+    cost: float = 0.0
 
 
 @dataclass(frozen=True)

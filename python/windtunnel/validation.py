@@ -21,6 +21,7 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
 from windtunnel.backtest.policy import Policies
 from windtunnel.config import StudyFile
+from windtunnel.config.model import MODEL_SEARCHABLE
 from windtunnel.config.rl import RL_SEARCHABLE
 from windtunnel.config.study import POLICY_SEARCHABLE, TRAINING_SEARCHABLE
 from windtunnel.data.panel import Panel
@@ -117,6 +118,8 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
             validation=tuple(fold.validation for fold in folds),
             kind=study.label.kind,
             panel=panel,
+            returns=labels.returns,
+            cost=Costs.from_section(study.costs).trading_rate,
         )
 
     return Course(study, panel, tensor, labels, plan, task(plan.folds), task((plan.final,)))
@@ -147,16 +150,24 @@ def window(panel: Panel, start: int, stop: int) -> Panel:
     )
 
 
-def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, Float64Array]:
-    """(C,) arrays of what the trainer takes: searched values, else the study's own."""
+def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, npt.NDArray[Any]]:
+    """(C,) arrays of what the trainer takes: searched values, else the study's own.
+
+    What shapes the model ('model.width', ...) is there where a configuration has it.
+    """
     if study.training.trainer == "rl":
         table = {
             name: _column(params, f"rl.{name}", getattr(study.rl, name)) for name in RL_SEARCHABLE
         }
         return table | {"leverage": _column(params, "policy.leverage", study.policy.leverage)}
+    shaping = [f"model.{name}" for name in MODEL_SEARCHABLE]
     return {
         name: _column(params, f"training.{name}", getattr(study.training, name))
         for name in TRAINING_SEARCHABLE
+    } | {
+        name: np.array([point.get(name) for point in params], dtype=object)
+        for name in shaping
+        if any(name in point for point in params)
     }
 
 

@@ -10,37 +10,67 @@ import numpy as np
 import pytest
 
 from windtunnel.config.study import ModelSection
-from windtunnel.models import create
+from windtunnel.models import create, window_of
 
-ROWS, FEATURES = 9, 4
+ROWS, FEATURES, WINDOW = 9, 4, 6
+FAMILIES = ("linear", "mlp", "gru", "tcn", "transformer")
 X = np.random.default_rng(1).normal(size=(ROWS, FEATURES)).astype(np.float32)
+BACK = np.random.default_rng(2).normal(size=(ROWS, WINDOW, FEATURES)).astype(np.float32)
 
 
-@pytest.fixture(params=["linear", "mlp"])
+def section(family: str, **fields: Any) -> ModelSection:
+    return ModelSection(family=family, width=6, window=WINDOW, **fields)
+
+
+@pytest.fixture(params=FAMILIES)
 def module(request: pytest.FixtureRequest) -> Any:
-    return create(ModelSection(family=request.param, hidden=(6, 5)))
+    hidden = (6, 5) if request.param == "mlp" else None
+    return create(section(request.param, hidden=hidden))
+
+
+def rows_of(module: Any) -> Any:
+    return BACK if window_of(module) else X
 
 
 def params_of(module: Any, key: int = 0) -> Any:
-    drawn = module.init(jax.random.key(key), jnp.asarray(X))
+    drawn = module.init(jax.random.key(key), jnp.asarray(rows_of(module)))
     assert set(drawn) == {"params"}
     # Away from zero, so that every path through the network is open.
     return jax.tree.map(lambda leaf: leaf + 0.1, drawn)
 
 
 def test_logits_are_one_a_row(module: Any) -> None:
-    logits = module.apply(params_of(module), jnp.asarray(X))
+    logits = module.apply(params_of(module), jnp.asarray(rows_of(module)))
     assert logits.shape == (ROWS,)
     assert logits.dtype == np.float32
 
 
 def test_a_logit_depends_on_its_own_row(module: Any) -> None:
-    changed = X.copy()
+    own = rows_of(module)
+    changed = own.copy()
     changed[3] = np.nan
     params = params_of(module)
-    before, after = (np.asarray(module.apply(params, jnp.asarray(x))) for x in (X, changed))
+    before, after = (np.asarray(module.apply(params, jnp.asarray(x))) for x in (own, changed))
     assert np.isnan(after[3])
     np.testing.assert_array_equal(np.delete(after, 3), np.delete(before, 3))
+
+
+@pytest.mark.parametrize("bar", range(WINDOW))
+def test_every_bar_of_the_window_is_seen(module: Any, bar: int) -> None:
+    if not window_of(module):
+        pytest.skip("sees one bar")
+    changed = BACK.copy()
+    changed[:, bar] += 1
+    params = params_of(module)
+    before, after = (np.asarray(module.apply(params, jnp.asarray(x))) for x in (BACK, changed))
+    assert (np.abs(before - after) > 1e-7).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_several_outputs(family: str) -> None:
+    module = create(section(family, head="quantile"))
+    logits = module.apply(params_of(module), jnp.asarray(rows_of(module)))
+    assert logits.shape == (ROWS, 5)
 
 
 def test_another_dropout_rate_is_not_another_program(module: Any) -> None:
@@ -50,7 +80,7 @@ def test_another_dropout_rate_is_not_another_program(module: Any) -> None:
     def apply(params: Any, rate: jax.Array, bits: jax.Array | None) -> jax.Array:
         nonlocal traced
         traced += 1
-        return module.apply(params, jnp.asarray(X), rate, bits)
+        return module.apply(params, jnp.asarray(rows_of(module)), rate, bits)
 
     bits = np.full((ROWS, module.masked_units), 128, np.uint8) if module.masked_units else None
     none, some = (apply(params_of(module), np.float32(rate), bits) for rate in (0.0, 0.4))

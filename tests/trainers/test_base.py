@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from windtunnel.errors import SplitError, StudyFileError, TrainingError
 from windtunnel.models import factory
-from windtunnel.trainers.base import check_hyper, check_task, usable_rows
+from windtunnel.trainers.base import check_hyper, check_task, pieces_of_bars, usable_rows
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 
 
@@ -55,12 +55,37 @@ def test_a_fold_without_rows_is_named(task):
         usable_rows(replace(task, labels=np.full_like(task.labels, np.nan)))
 
 
-def test_usable_rows_are_flat_and_clean(task):
-    first, second = usable_rows(task)
+def test_usable_rows_are_clean(task):
+    first, second = map(np.flatnonzero, usable_rows(task))
     assert first[0] == 10 * 3  # after the warm-up
     np.testing.assert_array_equal(first, np.arange(30, (200 - 6) * 3))
     assert 215 * 3 + 1 not in second
     assert 215 * 3 in second
+
+
+def test_a_window_needs_all_its_bars(task):
+    alone, back = usable_rows(task)[1], usable_rows(task, 4)[1]
+    for bar, instrument in np.ndindex(alone.shape):
+        seen = task.features[max(bar - 3, 0) : bar + 1, instrument]
+        whole = bar >= 3 and np.isfinite(seen).all()
+        assert back[bar, instrument] == (alone[bar, instrument] and whole)
+    assert back.sum() < alone.sum()
+
+
+def test_pieces_have_something_at_every_bar():
+    usable = np.zeros((1, 9, 2), bool)
+    usable[0, [1, 2, 3, 6, 7, 8], [0, 1, 1, 0, 0, 1]] = True
+    assert list(pieces_of_bars(usable, 3)[0]) == [1, 6]
+    assert list(pieces_of_bars(usable, 1)[0]) == [1, 2, 3, 6, 7, 8]
+    with pytest.raises(SplitError, match="fold 0: no 4 consecutive bars"):
+        pieces_of_bars(usable, 4)
+    with pytest.raises(SplitError, match="fold 0: no 10 consecutive bars"):
+        pieces_of_bars(usable, 10)
+
+
+def test_returns_are_asked_for_by_name(task):
+    with pytest.raises(TrainingError, match="returns: the task has none"):
+        usable_rows(task, by_returns=True)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_another_layout(task, model, training, hyper, whole, equal):
     shape = trainer._population.shape
     # A step takes 32 rows of 5 features, a label and 13 units: hence 10, 10 and 5 steps.
     trainer._population.shape = dataclasses.replace(shape, table_bytes=12_100)
-    assert block_length(trainer._population.shape, 5, 13) == 10
+    assert block_length(trainer.network, trainer._population.shape, 5) == 10
     fit = trainer.fit(chosen(hyper, [4, 1]), keep_models=True)
     assert trainer.compilations[0].lanes == 2
     assert same_trial(equal, fit, 0, whole, 4)

@@ -59,7 +59,10 @@ def plain_training(module, task, fold, seed_index, hyper, lane):
 
 def compare(trainer, task, hyper, lane, fold, seeds):
     fit = trainer.fit(hyper, keep_models=True)
-    plain = [plain_training(trainer.module, task, fold, seed, hyper, lane) for seed in range(seeds)]
+    plain = [
+        plain_training(trainer.network.module, task, fold, seed, hyper, lane)
+        for seed in range(seeds)
+    ]
     kept = fit.models[lane].parameters(fold)["network"]
     for seed, (params, _) in enumerate(plain):
         jax.tree.map(
@@ -84,7 +87,7 @@ def test_dropout_zero_is_no_dropout(trainer, task, build_hyper):
 def test_the_step_of_failure_is_that_of_the_loop(trainer, task, build_hyper):
     hyper = build_hyper(3)
     hyper["learning_rate"][1] = 1e17
-    _, losses = plain_training(trainer.module, task, 0, 0, hyper, 1)
+    _, losses = plain_training(trainer.network.module, task, 0, 0, hyper, 1)
     step = int(np.argmin(np.isfinite(losses)))
     assert step > 0
     assert trainer.fit(hyper, keep_models=True).failures == {

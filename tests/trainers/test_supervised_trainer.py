@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from windtunnel.config.study import TrainingSection
+from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.program import Lane, Trained
-from windtunnel.trainers.scoring import score_rows
-from windtunnel.trainers.supervised_trainer import SupervisedTrainer, fit_scaler
+from windtunnel.trainers.scoring import Network
+from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 
 SLICE, INSTRUMENTS = 30, 3
 
@@ -49,11 +50,8 @@ def test_shapes_and_scores(trainer, task, build_hyper):
 def test_the_exported_formula_gives_the_scores_of_the_study(trainer, task, build_hyper, fold):
     fit = trainer.fit(build_hyper(7), keep_models=True)
     start, stop = task.validation[fold]
-    again = score_rows(
-        trainer.module,
-        task.kind,
-        fit.models[5].parameters(fold),
-        task.features[start:stop].reshape(-1, 5),
+    again = trainer.network.score(
+        fit.models[5].parameters(fold), task.features[start:stop].reshape(-1, 5)
     )
     study = fit.scores[fold * SLICE : (fold + 1) * SLICE, :, 5].reshape(-1)
     np.testing.assert_allclose(again, study, atol=2e-6)
@@ -66,7 +64,7 @@ def test_a_score_is_the_mean_over_the_seeds(trainer, task, build_hyper):
     params, mean, scale = fitted["network"], fitted["mean"], fitted["scale"]
     logits = np.array(
         [
-            trainer.module.apply(
+            trainer.network.module.apply(
                 {"params": jax.tree.map(lambda leaf, at=seed: leaf[at], params)}, (x - mean) / scale
             )
             for seed in range(2)
@@ -74,9 +72,9 @@ def test_a_score_is_the_mean_over_the_seeds(trainer, task, build_hyper):
     )
     assert np.abs(logits[0] - logits[1]).max() > 0.01
     by_hand = (2 / (1 + np.exp(-logits)) - 1).mean(axis=0)
-    scored = score_rows(trainer.module, "direction", fitted, x)
+    scored = trainer.network.score(fitted, x)
     np.testing.assert_allclose(scored, by_hand, atol=2e-6)
-    scored = score_rows(trainer.module, "forward_return", fitted, x)
+    scored = Network.build(trainer.model, "forward_return").score(fitted, x)
     np.testing.assert_allclose(scored, logits.mean(axis=0), atol=2e-6)
 
 

@@ -125,6 +125,7 @@ class Examination:
                 aligned_ends(labels.end, panel, own),
                 labels.kind,
                 labels.horizon,
+                aligned(labels.returns, panel, own, fill=np.nan),
             ),
             self.case.plan,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.policy import proportional_exposures
 from windtunnel.protocols import CohortFit, TrainingTask
 from windtunnel.validation import Course, hyper_table, policy_table, window
@@ -56,6 +57,8 @@ def assemble(
         validation=tuple(fold.validation for fold in plan.folds),
         kind=study.label.kind,
         panel=panel,
+        returns=labels.returns,
+        cost=Costs.from_section(study.costs).trading_rate,
     )
     return Course(study, panel, tensor, labels, plan, task, final_task=task)
 

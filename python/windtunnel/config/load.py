@@ -64,7 +64,7 @@ def study_digest(study: StudyFile) -> str:
     """SHA-256 of what a study means: equal studies give equal digests, however written.
 
     Where the bars were read from is left out: the fingerprint of the data stands for them. So
-    is where and by whom trials are computed.
+    is where and by whom trials are computed, and the memory budget.
     """
     meaning = study.model_dump(mode="json")
     for origin in ("source", "columns", "time_zone"):
@@ -74,6 +74,7 @@ def study_digest(study: StudyFile) -> str:
         del meaning["rl"], meaning["training"]["trainer"]
     for name in WITHOUT_INFLUENCE:
         meaning["tuning"].pop(name, None)
+    del meaning["training"]["memory_budget_mib"]
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -6,11 +6,12 @@ Schema that these models define.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from windtunnel.config.costs import CostsSection, ExecutionSection
+from windtunnel.config.model import MODEL_SEARCHABLE, ModelSection
 from windtunnel.config.rl import RL_SEARCHABLE, RLSection
 from windtunnel.config.search import (
     Choice,
@@ -21,6 +22,7 @@ from windtunnel.config.search import (
     parents_first,
 )
 from windtunnel.config.section import Section
+from windtunnel.config.training import TrainingSection
 from windtunnel.config.tuning import TuningSection
 
 __all__ = [
@@ -232,48 +234,6 @@ class ValidationSection(Section):
         return self
 
 
-class ModelSection(Section):
-    """Shape of the network; fixed within a study."""
-
-    family: str = Field(default="mlp", description="A registered model family: 'linear', 'mlp'.")
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(32, 32), strict=False, max_length=16, description="Widths of the hidden layers."
-    )
-
-
-class TrainingSection(Section):
-    """How each configuration is trained. Fields marked searchable may be varied by [search]."""
-
-    trainer: Literal["supervised", "rl"] = Field(
-        default="supervised",
-        description="'supervised' learns the label; 'rl' learns to trade, from the account's own "
-        "return after costs, and takes its settings from [rl] and `seeds` from here.",
-    )
-    steps: int = Field(default=300, ge=1, le=1_000_000, description="Optimiser steps.")
-    batch_size: int = Field(default=256, ge=1, le=65_536, description="Rows a step.")
-    seeds: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Models trained from different initial weights; the score is their mean.",
-    )
-    learning_rate: float = Field(
-        default=3e-3, gt=0, le=10, description="Peak step size of AdamW. Searchable."
-    )
-    weight_decay: float = Field(
-        default=1e-4, ge=0, le=10, description="Decoupled weight decay. Searchable."
-    )
-    dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of hidden units dropped. Searchable."
-    )
-    label_smoothing: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share by which direction labels are drawn towards one half. Searchable.",
-    )
-
-
 class PolicySection(Section):
     """How a score becomes a target exposure."""
 
@@ -343,6 +303,19 @@ class StudyFile(Section):
         + ", ".join(SEARCHABLE_RL)
         + ".",
     )
+
+    @model_validator(mode="after")
+    def _head_fits_label(self) -> Self:
+        """A head learns from one kind of label, but for 'sharpe', which needs none."""
+        wanted = {"direction": "direction", "regression": "forward_return"}
+        wanted["quantile"] = "forward_return"
+        kind = wanted.get(self.model.head, self.label.kind)
+        if kind != self.label.kind:
+            raise ValueError(
+                f"model.head: {self.model.head!r} learns from label.kind = {kind!r}, got "
+                f"{self.label.kind!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _searchable(self) -> Self:

@@ -21,6 +21,7 @@ from windtunnel.deployment.manifest import (
     REFERENCE_BAR,
     REPLAY,
     Manifest,
+    input_shape,
     read_verified,
 )
 from windtunnel.deployment.replay_window import ReplayWindow, read_replay
@@ -66,17 +67,30 @@ class Bundle:
         """Number of features, F."""
         return len(self.manifest.features)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (F,), (window, F), (N, F) or (N, window, F)."""
+        return input_shape(self.manifest)
+
+    @property
+    def largest_bucket(self) -> int:
+        """Inputs scored at once: as many as `LARGEST_BUCKET` rows of one instrument."""
+        instruments = len(self.manifest.symbols) if self.manifest.cross_section else 1
+        return _bucket(max(1, LARGEST_BUCKET // instruments))
+
     def score(self, x: npt.NDArray[np.floating]) -> Float32Array:
         """Score rows of raw features.
 
         Parameters
         ----------
-        x : (rows, F) float
-            Columns in the order of `manifest.features`; cast to float32.
+        x : (rows, *input_shape) float
+            Last axis in the order of `manifest.features`; cast to float32. Rows of features;
+            windows of them, oldest bar first, for a model with a window; all instruments of a
+            bar, in the order of `manifest.symbols`, for one with a cross-section.
 
         Returns
         -------
-        (rows,) float32
+        (rows,) float32, or (rows, N) for a cross-section
             NaN for a row with a NaN feature. Rows do not influence one another, beyond
             float32 rounding (relative 1e-6) that depends on the bucket.
 
@@ -86,21 +100,25 @@ class Bundle:
             `x` has another shape.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
-        if x.ndim != 2 or x.shape[1] != self.width:
+        shape = self.input_shape
+        if x.shape[1:] != shape:
+            wanted = ", ".join(map(str, shape[:-1]) if shape[:-1] else ())
             raise BundleError(
-                f"x: must be (rows, features={self.width}), got {x.shape}",
+                f"x: must be (rows, {wanted + ', ' if wanted else ''}features={self.width}), got "
+                f"{x.shape}",
                 "Give one row of features a score, in the order of the manifest",
             )
-        if len(x) <= LARGEST_BUCKET:
+        most = self.largest_bucket
+        if len(x) <= most:
             return self._score_bucket(x)
-        pieces = range(0, len(x), LARGEST_BUCKET)
-        return np.concatenate([self._score_bucket(x[i : i + LARGEST_BUCKET]) for i in pieces])
+        pieces = range(0, len(x), most)
+        return np.concatenate([self._score_bucket(x[i : i + most]) for i in pieces])
 
     def warm(self, rows: int = LARGEST_BUCKET) -> None:
         """Compile every bucket that inputs of up to `rows` rows can fall into."""
         bucket = 1
-        while bucket <= _bucket(min(rows, LARGEST_BUCKET)):
-            self._score_bucket(np.zeros((bucket, self.width), np.float32))
+        while bucket <= _bucket(min(rows, self.largest_bucket)):
+            self._score_bucket(np.zeros((bucket, *self.input_shape), np.float32))
             bucket *= 2
 
     def reference(self) -> pl.DataFrame:
@@ -129,7 +147,7 @@ class Bundle:
         rows = len(x)
         bucket = _bucket(rows)
         if bucket != rows:
-            padded = np.zeros((bucket, self.width), np.float32)
+            padded = np.zeros((bucket, *self.input_shape), np.float32)
             padded[:rows] = x
             x = padded
         scores: Float32Array = np.asarray(self._call(x))[:rows]
@@ -185,6 +203,13 @@ def _check_inputs(
         raise BundleError(
             f"bundle {str(path)!r}: {PROGRAM} takes {width} features, the manifest names "
             f"{len(manifest.features)}",
+            "Export it again",
+        )
+    shape = tuple(exported.in_avals[-1].shape[1:])
+    if shape != input_shape(manifest):
+        raise BundleError(
+            f"bundle {str(path)!r}: {PROGRAM} takes inputs of shape {shape}, the manifest "
+            f"describes {input_shape(manifest)}",
             "Export it again",
         )
     platform = jax.default_backend()

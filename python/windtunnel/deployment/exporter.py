@@ -62,6 +62,8 @@ def export_bundle(
     fingerprint: str,
     features: tuple[str, ...],
     warmup: int,
+    window: int = 0,
+    cross_section: bool = False,
     label: Label,
     symbols: tuple[str, ...],
     policy: Policy,
@@ -86,7 +88,8 @@ def export_bundle(
         ``score(params, x)`` with `x` (b, F) float32 raw features, returning (b,) float32
         scores; written in `jax.numpy`, the standardising of features included. Rows are
         independent of one another. A row with a NaN feature gets a NaN score, whatever
-        `score` makes of it.
+        `score` makes of it. With a `window`, x is (b, window, F), oldest bar first; with
+        `cross_section` it is (b, N, F) or (b, N, window, F), and the scores are (b, N).
     params : pytree of numpy arrays
         Everything `score` needs, the scaler's mean and scale included.
     reference : (rows, F) float32
@@ -112,7 +115,10 @@ def export_bundle(
     """
     path = Path(path)
     leaves = flat_parameters(params)
-    program, platforms = _export(score, params, len(features))
+    inputs = (window, len(features)) if window else (len(features),)
+    if cross_section:
+        inputs = (len(symbols), *inputs)
+    program, platforms = _export(score, params, inputs, lead=2 if cross_section else 1)
     contents = {
         PROGRAM: program,
         PARAMETERS: safetensors.numpy.save(leaves),
@@ -128,6 +134,8 @@ def export_bundle(
         fingerprint=fingerprint,
         features=features,
         warmup=warmup,
+        window=window,
+        cross_section=cross_section,
         label=label,
         symbols=symbols,
         policy=policy,
@@ -168,27 +176,35 @@ def flat_parameters(params: Params) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def _export(score: Score, params: Params, features: int) -> tuple[bytes, tuple[str, ...]]:
-    """Serialise ``fn(flat params, x)`` for any batch size, for CUDA too where it lowers."""
+def _export(
+    score: Score, params: Params, inputs: tuple[int, ...], *, lead: int
+) -> tuple[bytes, tuple[str, ...]]:
+    """Serialise ``fn(flat params, x)`` for any batch size, for CUDA too where it lowers.
+
+    `inputs` is the shape of x without the batch; its first `lead` axes, the batch counted,
+    are those of the scores.
+    """
     structure = jax.tree_util.tree_structure(params)
     names = list(flat_parameters(params))
 
     def by_name(flat: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         scores = score(jax.tree_util.tree_unflatten(structure, [flat[key] for key in names]), x)
-        if scores.shape != x.shape[:1] or scores.dtype != jnp.float32:
+        if scores.shape != x.shape[:lead] or scores.dtype != jnp.float32:
+            axes = ", ".join(map(str, inputs))
             raise BundleError(
-                f"score: must return (b,) float32 for x (b, {features}), "
-                f"got {scores.shape} {scores.dtype}",
+                f"score: must return {'(b,)' if lead == 1 else f'(b, {inputs[0]})'} float32 for "
+                f"x (b, {axes}), got {scores.shape} {scores.dtype}",
                 "Drop the last axis and keep float32",
             )
-        return jnp.where(jnp.isnan(x).any(axis=1), jnp.float32(jnp.nan), scores)
+        unknown = jnp.isnan(x).any(axis=tuple(range(lead, x.ndim)))
+        return jnp.where(unknown, jnp.float32(jnp.nan), scores)
 
     (batch,) = export.symbolic_shape("b")
     shapes = {
         key: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # type: ignore[no-untyped-call]
         for key, leaf in flat_parameters(params).items()
     }
-    x = jax.ShapeDtypeStruct((batch, features), jnp.float32)  # type: ignore[no-untyped-call]
+    x = jax.ShapeDtypeStruct((batch, *inputs), jnp.float32)  # type: ignore[no-untyped-call]
     exporter = jax.jit(by_name)
     with _without_source_locations():
         try:

@@ -70,7 +70,9 @@ class Manifest(_Part):
     """The manifest of a bundle.
 
     `features` are in the order of the model's input columns. `warmup` is the number of
-    bars before the first one on which every feature is defined. `periods` are ranges of
+    bars before the first one that can be scored. `window` is the number of bars that the
+    model sees of each row, 0 where it sees the row's bar alone; with `cross_section` it scores
+    all instruments of a bar together. `periods` are ranges of
     UTC timestamps, first and last bar included. `metrics` are plain figures, None where
     undefined. `model` is the specification from which the program can be exported again,
     since the compiled form is promised for months and the parameters for good.
@@ -85,6 +87,8 @@ class Manifest(_Part):
     fingerprint: str
     features: tuple[str, ...] = Field(min_length=1)
     warmup: int = Field(ge=0)
+    window: int = Field(default=0, ge=0)
+    cross_section: bool = False
     label: Label
     symbols: tuple[str, ...] = Field(min_length=1)
     policy: Policy
@@ -98,6 +102,14 @@ class Manifest(_Part):
     platforms: tuple[str, ...]
     versions: dict[str, str]
     files: dict[str, str]
+
+
+def input_shape(manifest: Manifest) -> tuple[int, ...]:
+    """Shape of one input of the program: features, after a window and instruments if need be."""
+    shape: tuple[int, ...] = (len(manifest.features),)
+    if manifest.window:
+        shape = (manifest.window, *shape)
+    return (len(manifest.symbols), *shape) if manifest.cross_section else shape
 
 
 def seal(manifest: bytes) -> bytes:

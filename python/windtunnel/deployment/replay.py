@@ -12,6 +12,7 @@ from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.manifest import Policy
 from windtunnel.features.compute import compute
+from windtunnel.features.windows import windows
 
 SCORE_TOLERANCE = 1e-5
 _EXPOSURE_TOLERANCE = 1e-12
@@ -92,7 +93,8 @@ class ScoredRows:
     defined : (T - first, N) bool
         Where there was a row to score.
     features : (R, F) float32
-        Raw features, one row a place in `defined`, in its order.
+        Raw features of the bar, one row a place in `defined`, in its order; a model with a
+        window has seen those of earlier bars as well.
     """
 
     scores: Float32Array
@@ -107,15 +109,27 @@ def score_rows(bundle: Bundle, panel: Panel, first: int) -> ScoredRows:
     bit for bit, on the bars of its window alone.
     """
     start = max(0, first - bundle.manifest.warmup)
-    features = compute(bars_from(panel, start), bundle.manifest.features).values[first - start :]
-    bars, instruments, width = features.shape
-    rows = features.reshape(-1, width)
-    defined = ~np.isnan(rows).any(axis=1) & panel.listed[first:].ravel()
-    scores = np.full(bars * instruments, np.nan, np.float32)
-    used = rows[defined]
-    scores[defined] = bundle.score(used)
-    shape = (bars, instruments)
-    return ScoredRows(scores.reshape(shape), defined.reshape(shape), used)
+    features = compute(bars_from(panel, start), bundle.manifest.features).values
+    window = bundle.manifest.window
+    seen = (windows(features, window) if window else features)[first - start :]
+    features = features[first - start :]
+    defined = ~np.isnan(seen).reshape(*features.shape[:2], -1).any(axis=2)
+    defined &= panel.listed[first:]
+    if bundle.manifest.cross_section:
+        scores = np.where(defined, _score_together(bundle, panel, seen), np.float32(np.nan))
+    else:
+        scores = np.full(defined.shape, np.nan, np.float32)
+        scores[defined] = bundle.score(seen[defined])
+    return ScoredRows(scores, defined, features[defined])
+
+
+def _score_together(bundle: Bundle, panel: Panel, x: Float32Array) -> Float32Array:
+    """Scores of whole bars; instruments of the model that the panel lacks count as unknown."""
+    place = {symbol: n for n, symbol in enumerate(bundle.manifest.symbols)}
+    columns = [place[symbol] for symbol in panel.symbols]
+    everyone = np.full((len(x), *bundle.input_shape), np.nan, np.float32)
+    everyone[:, columns] = x
+    return bundle.score(everyone)[:, columns]
 
 
 def policy_exposures(

@@ -1,5 +1,5 @@
 """Networks by name: `create` builds what the study file describes, `register` adds a family."""
 
-from windtunnel.models.factory import create, families, register
+from windtunnel.models.factory import create, families, register, window_of
 
-__all__ = ["create", "families", "register"]
+__all__ = ["create", "families", "register", "window_of"]

@@ -3,7 +3,10 @@
 A family is a function from `ModelSection` to a linen module, registered by name. The
 module keeps one contract, so that every family trains in the same program:
 
-- `module(x, rate, bits)` maps features x (rows, F) float32 to logits (rows,) float32;
+- `module(x, rate, bits)` maps features x (rows, F) float32 to logits (rows,) float32, or
+  (rows, outputs) where `section.outputs` is more than one;
+- a module with a property or attribute `window` above zero sees the last `window` bars of
+  its row instead: x is (rows, window, F), oldest first;
 - `rate` is the dropout rate, a traced float32 scalar: another rate never recompiles;
 - `bits` (rows, masked_units) uint8 decide what is dropped (`windtunnel.models.dropout`);
   None, the default, means evaluation: nothing is dropped;
@@ -28,7 +31,9 @@ Builder: TypeAlias = "Callable[[ModelSection], Any]"
 _B = TypeVar("_B", bound=Callable[..., Any])
 
 _BUILDERS: dict[str, Builder] = {}
-_BUILT_IN = ("windtunnel.models.linear", "windtunnel.models.mlp")
+_BUILT_IN = tuple(
+    f"windtunnel.models.{name}" for name in ("gru", "linear", "mlp", "tcn", "transformer")
+)
 
 
 def register(name: str) -> Callable[[_B], _B]:
@@ -43,7 +48,7 @@ def register(name: str) -> Callable[[_B], _B]:
     --------
     >>> @register("my_net")  # doctest: +SKIP
     ... def my_net(section):
-    ...     return MyNet(hidden=section.hidden)
+    ...     return MyNet(width=section.width)
     """
 
     def keep(builder: _B) -> _B:
@@ -81,6 +86,11 @@ def create(model: ModelSection) -> Any:
             f"Choose from {', '.join(known)}, or add one with windtunnel.models.register",
         )
     return _BUILDERS[model.family](model)
+
+
+def window_of(module: Any) -> int:
+    """Bars that a module sees of each row; 0 for one that takes rows of features as they are."""
+    return int(getattr(module, "window", 0))
 
 
 def _origin(builder: Builder) -> str:

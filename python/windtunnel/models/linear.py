@@ -8,6 +8,7 @@ import jax
 from flax import linen as nn
 
 from windtunnel.models.factory import register
+from windtunnel.models.readout import readout
 
 if TYPE_CHECKING:
     from windtunnel.config.study import ModelSection
@@ -19,7 +20,14 @@ class Linear(nn.Module):
     Logistic regression under the direction loss, linear regression under the Huber loss.
     Weights start at zero: the problem is convex, so seeds differ in their minibatches
     alone. There are no hidden units, so the dropout rate has no effect.
+
+    Attributes
+    ----------
+    outputs : int
+        Numbers a row.
     """
+
+    outputs: int = 1
 
     @property
     def masked_units(self) -> int:
@@ -33,11 +41,11 @@ class Linear(nn.Module):
         rate: jax.Array | float = 0.0,  # noqa: ARG002 - the contract of all families
         bits: jax.Array | None = None,  # noqa: ARG002 - the same
     ) -> jax.Array:
-        """Map features (rows, F) float32 to logits (rows,) float32."""
-        return nn.Dense(1, kernel_init=nn.initializers.zeros_init(), name="head")(x)[:, 0]
+        """Map features (rows, F) float32 to logits (rows,), or (rows, outputs) where several."""
+        return readout(x, self.outputs, zero=True)
 
 
 @register("linear")
-def linear(section: ModelSection) -> Linear:  # noqa: ARG001 - `hidden` means nothing here
-    """Build the linear family; `model.hidden` is not used."""
-    return Linear()
+def linear(section: ModelSection) -> Linear:
+    """Build the linear family; it has neither width nor depth."""
+    return Linear(outputs=section.outputs)

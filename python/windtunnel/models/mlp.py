@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from windtunnel.models.dropout import drop
 from windtunnel.models.factory import register
+from windtunnel.models.readout import readout
 
 if TYPE_CHECKING:
     from windtunnel.config.study import ModelSection
@@ -24,9 +25,16 @@ class MLP(nn.Module):
     ----------
     hidden : tuple of int
         Widths of the hidden layers; empty makes a linear model.
+    residual : bool
+        Whether a layer adds to what it is given, where the widths agree (He et al. 2016,
+        "Deep residual learning for image recognition").
+    outputs : int
+        Numbers a row.
     """
 
     hidden: tuple[int, ...] = (32, 32)
+    residual: bool = False
+    outputs: int = 1
 
     @property
     def masked_units(self) -> int:
@@ -40,7 +48,7 @@ class MLP(nn.Module):
         rate: jax.Array | float = 0.0,
         bits: jax.Array | None = None,
     ) -> jax.Array:
-        """Map features (rows, F) float32 to logits (rows,) float32.
+        """Map features (rows, F) float32 to logits (rows,), or (rows, outputs) where several.
 
         Parameters
         ----------
@@ -53,13 +61,14 @@ class MLP(nn.Module):
         """
         h, first = x, 0
         for layer, width in enumerate(self.hidden):
-            h = nn.relu(nn.Dense(width, name=f"hidden_{layer}")(h))
-            h = drop(h, rate, None if bits is None else bits[:, first : first + width])
+            new = nn.relu(nn.Dense(width, name=f"hidden_{layer}")(h))
+            new = drop(new, rate, None if bits is None else bits[:, first : first + width])
+            h = h + new if self.residual and h.shape[1] == width else new
             first += width
-        return nn.Dense(1, name="head")(h)[:, 0]
+        return readout(h, self.outputs)
 
 
 @register("mlp")
 def mlp(section: ModelSection) -> MLP:
-    """Build the perceptron whose layers have the widths in `model.hidden`."""
-    return MLP(hidden=tuple(section.hidden))
+    """Build the perceptron whose layers have the widths in `model.layers`."""
+    return MLP(section.layers, section.residual, section.outputs)

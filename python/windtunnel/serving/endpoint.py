@@ -115,7 +115,7 @@ class PredictEndpoint:
         binary = kind is not None and kind.startswith(_BINARY)
         try:
             if binary and self._batcher is None and len(body) <= _LONG_BINARY:
-                rows = read_float32(body, predictor.names)
+                rows = read_float32(body, predictor.row_names)
                 scores = predictor.score(rows)
                 given = Answer(scores.tobytes(), Scored(rows, scores))
             else:
@@ -149,14 +149,14 @@ class PredictEndpoint:
             return await self._in_thread(predictor, body, binary)
         batcher = self._batcher
         if binary:
-            rows = read_float32(body, predictor.names)
+            rows = read_float32(body, predictor.row_names)
             scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
             return Answer(scores.tobytes(), Scored(rows, scores))
         request = answer.parse(body)
         if "features" not in request:
             age = self._settings.max_age_seconds
             return answer.answer_bars(predictor, request, max_age_seconds=age)
-        rows = read_features(request["features"], predictor.names)
+        rows = read_features(request["features"], predictor.row_names)
         scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
         return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
 
@@ -215,13 +215,13 @@ def _long_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     if "features" not in request:
         age = settings.max_age_seconds
         return answer.answer_bars(predictor, request, max_age_seconds=age)
-    rows = read_features(request["features"], predictor.names)
+    rows = read_features(request["features"], predictor.row_names)
     scores = predictor.score(rows)
     return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
 
 
 def _long_binary(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     del settings  # no timestamp in it to be stale
-    rows = read_float32(body, predictor.names)
+    rows = read_float32(body, predictor.row_names)
     scores = predictor.score(rows)
     return Answer(scores.tobytes(), Scored(rows, scores))

@@ -90,7 +90,11 @@ def build(
 
     None when the parameters are not exactly those of such a model.
     """
-    if model.get("family") not in {"mlp", "linear"}:
+    if model.get("family") not in {"mlp", "linear"} or model.get("residual"):
+        return None
+    if model.get("head", "auto") not in {"auto", "direction", "regression"}:
+        return None
+    if model.get("scope", "instrument") != "instrument":
         return None
     hidden = len(model.get("hidden", ())) if model["family"] == "mlp" else 0
     names = [f"network/hidden_{i}" for i in range(hidden)] + ["network/head"]

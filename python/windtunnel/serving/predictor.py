@@ -15,6 +15,7 @@ from windtunnel.data.panel import Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.replay import ScoredRows, policy_exposures, score_rows
 from windtunnel.serving.native import MOST_ROWS, NativeScorer, native_scorer
+from windtunnel.serving.refusal import Refusal
 
 # Handing work to a thread costs more than a small model's whole answer. Takes effect when
 # set before jax runs anything, which is why it stands at import.
@@ -87,6 +88,36 @@ class Predictor:
         return self.bundle.manifest.features
 
     @cached_property
+    def row_names(self) -> tuple[str, ...]:
+        """Columns of rows of features that a client may send.
+
+        Raises
+        ------
+        Refusal
+            A score needs more than a row: a window of bars, or all instruments of a bar.
+        """
+        manifest = self.bundle.manifest
+        if self.takes_rows:
+            return self.names
+        sees = (
+            "all instruments of a bar together"
+            if manifest.cross_section
+            else f"{manifest.window} bars"
+        )
+        raise Refusal(
+            "shape",
+            "features",
+            None,
+            f"are rows of one bar and instrument, this model sees {sees}",
+            "Send bars in place of features",
+        )
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether a score follows from the features of one bar and instrument."""
+        return not (self.bundle.manifest.window or self.bundle.manifest.cross_section)
+
+    @cached_property
     def head(self) -> dict[str, Any]:
         """What every answer says first: model, version, trial."""
         manifest = self.bundle.manifest
@@ -134,7 +165,8 @@ class Predictor:
     def warm(self) -> None:
         """Compile all that a request can need: kernels, policy, every batch bucket."""
         self.bundle.warm()
-        self.score(np.zeros((1, self.bundle.width), np.float32))
+        if self.takes_rows:
+            self.score(np.zeros((1, self.bundle.width), np.float32))
         window = self.bundle.replay_window()
         self.decide(window.panel, window.first, {})
 

@@ -6,14 +6,22 @@ The records themselves (`TrainingTask`, `CohortFit`, `FittedModel`, `Progress`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from windtunnel.errors import SplitError, TrainingError
-from windtunnel.protocols import CohortFit, FittedModel, Kind, Progress, Trainer, TrainingTask
+from windtunnel.protocols import (
+    BoolArray,
+    CohortFit,
+    FittedModel,
+    Kind,
+    Progress,
+    Trainer,
+    TrainingTask,
+)
 
 __all__ = [
     "CohortFit",
@@ -23,6 +31,9 @@ __all__ = [
     "TrainingTask",
     "check_hyper",
     "check_task",
+    "known_rows",
+    "padded",
+    "pieces_of_bars",
     "usable_rows",
 ]
 
@@ -53,6 +64,8 @@ def check_task(task: TrainingTask) -> None:
     bars, instruments, features = task.features.shape
     _check_array("labels", task.labels, np.float32, (bars, instruments))
     _check_array("train", task.train, np.bool_, ("folds", bars, instruments))
+    if task.returns is not None:
+        _check_array("returns", task.returns, np.float32, (bars, instruments))
     if features == 0 or instruments == 0:
         raise TrainingError(
             f"features: needs at least one instrument and one feature, got {task.features.shape}",
@@ -74,28 +87,74 @@ def check_task(task: TrainingTask) -> None:
             )
 
 
-def usable_rows(task: TrainingTask) -> tuple[npt.NDArray[np.int32], ...]:
-    """Flat row numbers (bar * N + instrument) that each fold trains on, ascending.
+def known_rows(features: npt.NDArray[np.float32], window: int) -> BoolArray:
+    """(T, N) bool: all features are finite at a bar and, with a window, at those before it."""
+    known: BoolArray = np.asarray(np.isfinite(features).all(axis=2))
+    if window <= 1:
+        return known
+    before = np.pad(known, ((window - 1, 0), (0, 0)), constant_values=False)
+    whole = np.lib.stride_tricks.sliding_window_view(before, window, axis=0)
+    return np.asarray(whole.all(axis=2))
 
-    Rows with a NaN or infinite feature or label are left out, whatever the mask says.
+
+def usable_rows(task: TrainingTask, window: int = 0, *, by_returns: bool = False) -> BoolArray:
+    """(K, T, N) bool: rows that each fold trains on.
+
+    Rows with a NaN or infinite feature or label are left out, whatever the mask says; with a
+    `window`, so are those with such a feature in the bars before. `by_returns` asks for the
+    task's returns in place of its labels.
 
     Raises
     ------
     SplitError
         A fold has no such row.
+    TrainingError
+        The task has no returns, and they are asked for.
     """
-    clean = np.isfinite(task.features).all(axis=2) & np.isfinite(task.labels)
-    found = []
-    for fold, mask in enumerate(task.train):
-        rows = np.flatnonzero(mask & clean).astype(np.int32)
-        if rows.size == 0:
+    target = task.returns if by_returns else task.labels
+    if target is None:
+        raise TrainingError(
+            "returns: the task has none, the head 'sharpe' is trained on them",
+            "Give TrainingTask the returns from fill to fill",
+        )
+    usable = task.train & known_rows(task.features, window) & np.isfinite(target)
+    for fold, rows in enumerate(usable):
+        if not rows.any():
             raise SplitError(
-                f"fold {fold}: no row to train on ({int(mask.sum())} in the training mask, none "
-                "of them with all features and a label)",
+                f"fold {fold}: no row to train on ({int(task.train[fold].sum())} in the training "
+                "mask, none of them with all features and a label)",
                 "Give a longer history, fewer folds or features with shorter windows",
             )
-        found.append(rows)
-    return tuple(found)
+    return usable
+
+
+def padded(found: Sequence[npt.NDArray[np.intp]]) -> npt.NDArray[np.int32]:
+    """Row numbers of each fold as one table, filled up with zeros."""
+    table = np.zeros((len(found), max(map(len, found))), np.int32)
+    for fold, chosen in enumerate(found):
+        table[fold, : len(chosen)] = chosen
+    return table
+
+
+def pieces_of_bars(usable: BoolArray, bars: int) -> list[npt.NDArray[np.intp]]:
+    """First bars of each fold's pieces of `bars` bars with something to train on at every bar.
+
+    Raises
+    ------
+    SplitError
+        A fold has no such piece.
+    """
+    found = []
+    for fold, rows in enumerate(usable):
+        some = rows.any(axis=1)
+        whole = np.lib.stride_tricks.sliding_window_view(some, min(bars, len(some))).all(axis=1)
+        if len(some) < bars or not whole.any():
+            raise SplitError(
+                f"fold {fold}: no {bars} consecutive bars to train on",
+                "Lower training.stretch_bars, or give a longer history",
+            )
+        found.append(np.flatnonzero(whole))
+    return found
 
 
 def check_hyper(

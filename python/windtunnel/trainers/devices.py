@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from windtunnel.errors import TrainingError
+
 _DEVICE_COUNT = "--xla_force_host_platform_device_count"
 
 
@@ -55,6 +57,27 @@ def configure_cpu() -> None:
     # The programs of a study compile in seconds each, but there may be many small ones.
     _set("jax_persistent_cache_min_compile_time_secs", 0.1)
     _set("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def choose(name: str) -> list[Any]:
+    """Devices of this process that `training.device` names: 'auto', 'cpu' or 'cuda'.
+
+    Raises
+    ------
+    TrainingError
+        JAX has no such device.
+    """
+    import jax  # noqa: PLC0415 - must come after `configure_cpu`
+
+    if name == "auto":
+        return list(jax.local_devices())
+    try:
+        return list(jax.local_devices(backend=name))
+    except RuntimeError as error:
+        raise TrainingError(
+            f"training.device: JAX has no {name!r} device: {str(error)[:120]}",
+            "Install windtunnel[cuda] on a machine with an NVIDIA GPU, or set device to 'auto'",
+        ) from None
 
 
 def describe() -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
-from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+from windtunnel.trainers.bucket_trainer import BucketTrainer
 
 if TYPE_CHECKING:
     from windtunnel.config import StudyFile
@@ -18,7 +18,7 @@ def own_trainer(task: TrainingTask, study: StudyFile, seed: int) -> Trainer:
     """Make the study's own trainer for a task; errors as of the trainers."""
     if study.training.trainer == "rl":
         return rl_trainer(task, study, seed)
-    return SupervisedTrainer(task, study.model, study.training, seed=seed)
+    return BucketTrainer(task, study.model, study.training, seed=seed)
 
 
 def rl_trainer(task: TrainingTask, study: StudyFile, seed: int) -> RLTrainer:

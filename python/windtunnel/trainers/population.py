@@ -27,6 +27,7 @@ from windtunnel.trainers.program import (
     start_lanes,
     train_folds,
 )
+from windtunnel.trainers.scoring import Network
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Population:
 
     Parameters
     ----------
-    module : flax.linen.Module
-        Keeps the contract of `windtunnel.models.factory`.
+    network : Network
     data : Data
         NumPy arrays; copied to every device.
     shape : Shape
@@ -60,9 +60,9 @@ class Population:
     """
 
     def __init__(
-        self, module: Any, data: Data, shape: Shape, devices: list[Any], slab: int
+        self, network: Network, data: Data, shape: Shape, devices: list[Any], slab: int
     ) -> None:
-        self.module = module
+        self.network = network
         self.shape = shape
         self.slab = slab
         self.compilations: list[Compilation] = []
@@ -170,12 +170,12 @@ class Population:
         everywhere, dealt, behind = _spec(), _spec("lanes"), _spec(None, None, "lanes")
 
         def begin(data: Data) -> Lane:
-            return start_lanes(self.module, self.shape, data, (capacity, width))
+            return start_lanes(self.network, self.shape, data, (capacity, width))
 
         def advance(
             data: Data, hyper: Hyper, state: Lane, chunks: jax.Array, first: Any, stop: Any
         ) -> Trained:
-            return train_folds(self.module, self.shape, data, hyper, state, chunks[0], first, stop)
+            return train_folds(self.network, self.shape, data, hyper, state, chunks[0], first, stop)
 
         # Lanes never talk to one another, hence there is nothing to check.
         start = jax.jit(

@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from windtunnel.protocols import Kind
-from windtunnel.trainers import losses, minibatches, optimiser
-from windtunnel.trainers.scoring import masked, score_rows, standardise
+from windtunnel.trainers import minibatches, optimiser
+from windtunnel.trainers.heads import Batch
+from windtunnel.trainers.scoring import Network, masked, mean_of_bar, relative, standardise
 
 _T = TypeVar("_T")
 
@@ -35,15 +35,19 @@ LANES = 2
 # speed and memory, not results: small blocks stay in the cache, and a stretch that ends
 # within a block has drawn little in vain.
 TABLE_BYTES = 2 * 2**20
+# Rows whose windows are laid out at once for scoring.
+_SCORED_ROWS = 2048
 
 
 class Data(NamedTuple):
     """What all lanes read, held once on every device.
 
     features (R, F) and labels (R,) float32 with R = T * N rows; rows (K, M) int32 the
-    training rows of each fold, padded; counts (K,) int32 how many of them count; mean and
-    scale (K, F) float32; first (K,) int32 the first validation row; seed the study's, an
-    int32 scalar: another seed is no reason to compile anew.
+    training rows of each fold, padded, or for minibatches of whole bars the bars at which
+    pieces may begin; counts (K,) int32 how many of them count; mean and scale (K, F) float32;
+    first (K,) int32 the first validation row; seed the study's, an int32 scalar: another seed
+    is no reason to compile anew. For minibatches of whole bars, usable (K, R) bool says which
+    rows count, and returns (R,) float32 what an exposure earns, if the head asks; else None.
     """
 
     features: Any
@@ -54,6 +58,8 @@ class Data(NamedTuple):
     scale: Any
     first: Any
     seed: Any
+    usable: Any = None
+    returns: Any = None
 
 
 class Hyper(NamedTuple):
@@ -87,22 +93,34 @@ class Table(NamedTuple):
     """What all lanes share in a block of steps; the leading axis is the step."""
 
     inputs: Any
-    labels: Any
+    batch: Batch
     bits: Any
     pace: Any
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a program is compiled for, apart from the data's shapes."""
+    """What a program is compiled for, apart from the data's shapes.
 
-    kind: Kind
+    `batch_size` counts the rows of a minibatch. With `pieces` above zero it consists of that
+    many pieces of consecutive whole bars, all `instruments` of each.
+    """
+
     steps: int
     batch_size: int
     seeds: int
     validation_rows: int
+    instruments: int = 1
+    pieces: int = 0
+    cost: float = 0.0
+    precision: str = "float32"
     lanes: int = LANES
     table_bytes: int = TABLE_BYTES
+
+    @property
+    def block(self) -> tuple[int, int, int]:
+        """Pieces, bars and instruments of a minibatch of whole bars."""
+        return self.pieces, self.batch_size // (self.pieces * self.instruments), self.instruments
 
 
 class Trained(NamedTuple):
@@ -137,12 +155,13 @@ def _loop(count: Any, body: Callable[[jax.Array, _T], _T], start: _T) -> _T:
     return end
 
 
-def start_lanes(module: Any, shape: Shape, data: Data, room: tuple[int, ...]) -> Lane:
+def start_lanes(network: Network, shape: Shape, data: Data, room: tuple[int, ...]) -> Lane:
     """State before the first step: leaves (K, S, *room, ...), every lane alike."""
 
     def one_model(fold: jax.Array, seed_index: jax.Array) -> Lane:
         initial, _ = minibatches.model_keys(data.seed, fold, seed_index)
-        params = module.init(initial, sample(data))["params"]
+        sample = jnp.zeros((1, *network.row_shape(data.features.shape[1])), jnp.float32)
+        params = network.module.init(initial, sample)["params"]
         return Lane(
             params,
             optimiser.start(params),
@@ -163,13 +182,8 @@ def start_lanes(module: Any, shape: Shape, data: Data, room: tuple[int, ...]) ->
     return everyone
 
 
-def sample(data: Data) -> jax.Array:
-    """An input of one row, as a module is initialised with."""
-    return jnp.zeros((1, data.features.shape[1]), jnp.float32)
-
-
 def train_folds(
-    module: Any,
+    network: Network,
     shape: Shape,
     data: Data,
     hyper: Hyper,
@@ -190,16 +204,15 @@ def train_folds(
         def one_seed(given: tuple[jax.Array, Lane]) -> Lane:
             seed_index, lanes = given
             _, key = minibatches.model_keys(data.seed, fold, seed_index)
-            return _train_seed(module, shape, data, hyper, lanes, chunks, fold, key, first, stop)
+            return _train_seed(network, shape, data, hyper, lanes, chunks, fold, key, first, stop)
 
         after = lax.map(one_seed, (jnp.arange(shape.seeds), before))
-        rows = lax.dynamic_slice_in_dim(data.features, data.first[fold], shape.validation_rows)
 
         def score(chunk: jax.Array, scores: jax.Array) -> jax.Array:
             def one(params: Any, mask: jax.Array | None) -> jax.Array:
                 scaler = {"mean": data.mean[fold], "scale": data.scale[fold]}
                 lane = {"network": params, "mask": mask, **scaler}
-                return score_rows(module, shape.kind, lane, rows)
+                return _score_slice(network, shape, data, lane, data.first[fold])
 
             # Lanes stand behind the seeds in the parameters.
             own = _at(after.params, chunk, axis=1), _at(hyper.feature_mask, chunk)
@@ -214,8 +227,56 @@ def train_folds(
     return folds
 
 
+def _score_slice(
+    network: Network, shape: Shape, data: Data, lane: dict[str, Any], first: jax.Array
+) -> jax.Array:
+    """Scores of a validation slice that begins at row `first`.
+
+    Windows are laid out for a piece of the slice at a time: all at once would take many times
+    the memory of the features.
+    """
+    if not network.window and not network.relative:
+        rows = lax.dynamic_slice_in_dim(data.features, first, shape.validation_rows)
+        return network.score(lane, rows)
+    bars = shape.validation_rows // shape.instruments
+    each = min(bars, max(1, _SCORED_ROWS // shape.instruments))
+
+    def piece(index: jax.Array) -> jax.Array:
+        # The last piece may reach beyond the slice; what it finds there is cut off.
+        rows = first + index * each * shape.instruments + jnp.arange(each * shape.instruments)
+        x = look_back(data.features, rows, network.window, shape.instruments)
+        if network.relative:
+            x = x.reshape(each, shape.instruments, *x.shape[1:])
+        return network.score(lane, x).reshape(-1)
+
+    scored: jax.Array = lax.map(piece, jnp.arange(-(-bars // each)))
+    return scored.reshape(-1)[: shape.validation_rows]
+
+
+def look_back(features: jax.Array, rows: jax.Array, window: int, instruments: int) -> jax.Array:
+    """Features of rows, or of the `window` bars that end there, oldest first.
+
+    Parameters
+    ----------
+    features : (R, F) float32
+        Row t * N + n is instrument n at bar t.
+    rows : (B,) int32
+    window : int
+        0 for the rows as they are.
+
+    Returns
+    -------
+    (B, F) or (B, window, F) float32
+        NaN before the first bar.
+    """
+    if not window:
+        return features[rows]
+    back = rows[:, None] - instruments * jnp.arange(window - 1, -1, -1)
+    return jnp.where(back[..., None] >= 0, features[jnp.maximum(back, 0)], jnp.nan)
+
+
 def _train_seed(
-    module: Any,
+    network: Network,
     shape: Shape,
     data: Data,
     hyper: Hyper,
@@ -227,17 +288,17 @@ def _train_seed(
     stop: jax.Array,
 ) -> Lane:
     """All lanes of one fold and seed through steps `first` to `stop` - 1."""
-    block = block_length(shape, data.features.shape[1], module.masked_units)
+    block = block_length(network, shape, data.features.shape[1])
 
     def advance(index: jax.Array, state: Lane) -> Lane:
         begin = first + index * block
         count = jnp.minimum(block, stop - begin)
-        table = _table(module, shape, data, fold, key, begin + jnp.arange(block))
+        table = _table(network, shape, data, fold, key, begin + jnp.arange(block))
 
         def train(chunk: jax.Array, state: Lane) -> Lane:
             here, values = _at((state, hyper), chunk)
             there: Lane = jax.vmap(
-                lambda lane, own: _train_lane(module, shape.kind, lane, own, table, begin, count)
+                lambda lane, own: _train_lane(network, shape, lane, own, table, begin, count)
             )(here, values)
             trained: Lane = _put(state, there, chunk)
             return trained
@@ -248,8 +309,8 @@ def _train_seed(
 
 
 def _train_lane(
-    module: Any,
-    kind: Kind,
+    network: Network,
+    shape: Shape,
     lane: Lane,
     hyper: Hyper,
     table: Table,
@@ -263,8 +324,15 @@ def _train_lane(
 
         def minibatch_loss(params: Any) -> jax.Array:
             inputs = masked(now.inputs, hyper.feature_mask)
-            logits = module.apply({"params": params}, inputs, hyper.dropout, now.bits)
-            return losses.loss(kind, logits, now.labels, hyper.label_smoothing)
+            if shape.precision != "float32":
+                params = jax.tree.map(lambda leaf: leaf.astype(shape.precision), params)
+            logits = network.module.apply({"params": params}, inputs, hyper.dropout, now.bits)
+            logits = logits.astype(jnp.float32)
+            if shape.pieces:
+                logits = logits.reshape(*shape.block, *logits.shape[1:])
+            if network.relative:
+                logits = relative(logits, now.batch.weight, network.head.outputs)
+            return network.head.loss(logits, now.batch, hyper.label_smoothing, shape.cost)
 
         loss, gradient = jax.value_and_grad(minibatch_loss)(lane.params)
         params, moments = optimiser.update(
@@ -282,18 +350,25 @@ def _train_lane(
 
 
 def _table(
-    module: Any, shape: Shape, data: Data, fold: jax.Array, key: jax.Array, steps: jax.Array
+    network: Network, shape: Shape, data: Data, fold: jax.Array, key: jax.Array, steps: jax.Array
 ) -> Table:
     """Standardised minibatches, dropout bits and paces of a block of steps."""
 
     def one(step: jax.Array) -> Table:
         drawn = minibatches.draw(
-            key, step, shape.batch_size, data.counts[fold], module.masked_units
+            key, step, shape.batch_size, data.counts[fold], network.module.masked_units
         )
-        rows = data.rows[fold, drawn.positions]
+        rows, weight = data.rows[fold, drawn.positions], None
+        if shape.pieces:
+            rows = _whole_bars(shape, rows[: shape.pieces])
+            weight = data.usable[fold, rows]
+        inputs = look_back(data.features, rows, network.window, shape.instruments)
+        inputs = standardise(inputs, data.mean[fold], data.scale[fold])
+        if weight is not None:
+            inputs = jnp.where(weight.reshape(-1, *(1,) * (inputs.ndim - 1)), inputs, 0)
         return Table(
-            standardise(data.features[rows], data.mean[fold], data.scale[fold]),
-            data.labels[rows],
+            inputs.astype(shape.precision),
+            _batch(network, shape, data, rows, weight),
             drawn.bits,
             optimiser.pace(shape.steps, step),
         )
@@ -302,9 +377,39 @@ def _table(
     return table
 
 
-def block_length(shape: Shape, features: int, units: int) -> int:
+def _whole_bars(shape: Shape, starts: jax.Array) -> jax.Array:
+    """Rows of the pieces that begin at bars `starts`: bar after bar, all instruments of each."""
+    _, bars, instruments = shape.block
+    each = starts[:, None] + jnp.arange(bars)
+    return (each[..., None] * instruments + jnp.arange(instruments)).reshape(-1)
+
+
+def _batch(
+    network: Network, shape: Shape, data: Data, rows: jax.Array, weight: jax.Array | None
+) -> Batch:
+    """What the loss compares with; what does not count is 0."""
+    labels = data.labels[rows]
+    if weight is None:
+        return Batch(labels, None, None)
+    counts = weight.reshape(shape.block)
+    labels = jnp.where(counts, labels.reshape(shape.block), 0)
+    share = counts.astype(jnp.float32)
+    if network.relative:
+        centred = network.head.centre(labels, mean_of_bar(labels, share))
+        labels = jnp.where(counts, centred, 0)
+    returns = None
+    if data.returns is not None:
+        returns = jnp.where(counts, data.returns[rows].reshape(shape.block), 0)
+    return Batch(labels, share, returns)
+
+
+def block_length(network: Network, shape: Shape, features: int) -> int:
     """Steps whose table fits into `table_bytes`; at least one."""
-    step_bytes = shape.batch_size * (4 * features + 4 + units) + 4
+    units = int(network.module.masked_units)
+    row_bytes = 4 * features * max(network.window, 1) + 4 + units
+    if shape.pieces:
+        row_bytes += 8
+    step_bytes = shape.batch_size * row_bytes + 4
     return max(1, min(shape.steps, shape.table_bytes // step_bytes))
 
 

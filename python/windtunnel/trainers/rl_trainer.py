@@ -17,6 +17,7 @@ import numpy.typing as npt
 from windtunnel.errors import StudyFileError, TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
 from windtunnel.trainers.base import check_task, check_values, usable_rows
+from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.memory import Needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.rl import evolution, ppo
@@ -32,7 +33,6 @@ from windtunnel.trainers.rl.episodes import (
 from windtunnel.trainers.rl.networks import ActorCritic
 from windtunnel.trainers.rl.program import LANES, Data, Hyper, Plan, start_state
 from windtunnel.trainers.rl.rollout import Stage
-from windtunnel.trainers.supervised_trainer import fit_scaler
 
 if TYPE_CHECKING:
     from windtunnel.config.rl import RLSection
@@ -145,13 +145,13 @@ class RLTrainer:
         self.terms = terms
         self.seeds = seeds
         self.actions = make_actions(rl, long_only=long_only)
-        hidden = () if model.family == "linear" else tuple(model.hidden)
+        hidden = () if model.family == "linear" else model.layers
         self.module = ActorCritic(self.actions.width, hidden, rl.memory)
         allowed = training_bars(task)
         starts = episode_starts(allowed, rl.rollout_bars * rl.episode_rollouts)
         self.volatility = bar_volatility(task, allowed)
         flat = task.features.reshape(-1, task.features.shape[2])
-        scalers = [fit_scaler(flat[rows]) for rows in usable_rows(task)]
+        scalers = [fit_scaler(flat[rows.ravel()]) for rows in usable_rows(task)]
         self.mean = np.stack([mean for mean, _ in scalers])
         self.scale = np.stack([scale for _, scale in scalers])
         padded = np.zeros((len(starts), max(map(len, starts))), np.int32)

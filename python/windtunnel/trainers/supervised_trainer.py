@@ -10,23 +10,15 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.errors import StudyFileError, TrainingError
-from windtunnel.models.factory import create
+from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
-from windtunnel.trainers.base import check_hyper, check_task, usable_rows
-from windtunnel.trainers.memory import Needs
+from windtunnel.trainers.base import check_hyper, check_task, known_rows
+from windtunnel.trainers.devices import choose as choose_devices
+from windtunnel.trainers.layout import check_network, lay_out, needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.population import Compilation, Population
-from windtunnel.trainers.program import (
-    LANES,
-    Data,
-    Hyper,
-    Lane,
-    Shape,
-    Trained,
-    block_length,
-    start_lanes,
-)
+from windtunnel.trainers.program import LANES, Hyper, Lane, Trained
+from windtunnel.trainers.scoring import Network
 
 if TYPE_CHECKING:
     from windtunnel.config.study import ModelSection, TrainingSection
@@ -80,12 +72,13 @@ class SupervisedTrainer:
     seed : int
         Seed of initial weights, minibatches and dropout.
     devices : sequence of jax devices, optional
-        All local ones by default. Without influence on the result.
+        Those that `training.device` names by default. Their number has no influence on the
+        result.
     lanes : int, optional
         Configurations computed side by side on a device; the default was measured.
     memory : int, optional
-        Bytes that the process may take; half of what is free by default. Without influence
-        on the result.
+        Bytes that the process may take; `training.memory_budget_mib` by default. Without
+        influence on the result.
 
     Raises
     ------
@@ -109,47 +102,21 @@ class SupervisedTrainer:
         memory: int | None = None,
     ) -> None:
         check_task(task)
-        bars, instruments, features = task.features.shape
-        rows = usable_rows(task)
         self.task = task
         self.model = model
-        self.module = create(model)
-        _check_module(self.module, model.family, features)
-
-        flat = task.features.reshape(bars * instruments, features)
-        scalers = [fit_scaler(flat[chosen]) for chosen in rows]
-        self.mean = np.stack([mean for mean, _ in scalers])
-        self.scale = np.stack([scale for _, scale in scalers])
-        table = np.zeros((len(rows), max(map(len, rows))), np.int32)
-        for fold, chosen in enumerate(rows):
-            table[fold, : len(chosen)] = chosen
-        validated = np.stack([task.features[start:stop] for start, stop in task.validation])
-        self._scorable = np.isfinite(validated).all(axis=-1).reshape(len(rows), -1)
-        data = Data(
-            features=flat,
-            labels=task.labels.reshape(-1),
-            rows=table,
-            counts=np.array([len(chosen) for chosen in rows], np.int32),
-            mean=self.mean,
-            scale=self.scale,
-            first=np.array([first * instruments for first, _ in task.validation], np.int32),
-            seed=np.int32(seed),
-        )
-        shape = Shape(
-            kind=task.kind,
-            steps=training.steps,
-            batch_size=training.batch_size,
-            seeds=training.seeds,
-            validation_rows=self._scorable.shape[1],
-            lanes=lanes,
-        )
-        used = list(devices) if devices is not None else jax.local_devices()
+        self.network = Network.build(model, task.kind)
+        check_network(self.network, model.family, task.features.shape[-1])
+        known = known_rows(task.features, self.network.window)
+        self._scorable = np.stack([known[start:stop].ravel() for start, stop in task.validation])
+        data, shape = lay_out(task, self.network, training, seed, lanes)
+        self.mean, self.scale = data.mean, data.scale
+        used = list(devices) if devices is not None else choose_devices(training.device)
+        if memory is None and training.memory_budget_mib is not None:
+            memory = training.memory_budget_mib * 2**20
         self.plan = memory_plan(
-            _needs(self.module, data, shape, len(used)),
-            smallest=lanes * len(used),
-            budget=memory,
+            needs(self.network, data, shape, len(used)), smallest=lanes * len(used), budget=memory
         )
-        self._population = Population(self.module, data, shape, used, self.plan.slab)
+        self._population = Population(self.network, data, shape, used, self.plan.slab)
 
     @property
     def steps(self) -> int:
@@ -286,67 +253,3 @@ class SupervisedTrainer:
                 else f"{place}: parameters became non-finite at the last step (final loss {loss:g})"
             )
         return reasons
-
-
-def fit_scaler(rows: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Mean and standard deviation (F,) of training rows (rows, F), as float32.
-
-    Computed in float64. A feature that does not vary within float32's resolution gets
-    scale 1, so that it enters the network as zero instead of as magnified rounding.
-    """
-    wide = rows.astype(np.float64)
-    mean = wide.mean(axis=0)
-    scale = wide.std(axis=0)
-    resolution = np.finfo(np.float32)
-    flat = scale <= np.maximum(resolution.eps * np.abs(mean), resolution.tiny)
-    return mean.astype(np.float32), np.where(flat, 1.0, scale).astype(np.float32)
-
-
-def _check_module(module: Any, family: str, features: int) -> None:
-    """Hold a module to the contract of families, by shapes alone."""
-    rows = 3
-    units = getattr(module, "masked_units", None)
-    if not isinstance(units, int) or units < 0:
-        raise StudyFileError(
-            f"model family {family!r}: masked_units must be a count of hidden units, got {units!r}",
-            "Give the module a property that says how many columns of dropout bits it wants",
-        )
-    x = np.zeros((rows, features), np.float32)
-    variables = jax.eval_shape(module.init, jax.random.key(0), x)
-    if set(variables) != {"params"}:
-        raise StudyFileError(
-            f"model family {family!r}: variables must be parameters only, got {sorted(variables)}",
-            "Leave out batch statistics and other state: a score depends on its own row alone",
-        )
-    bits = np.zeros((rows, units), np.uint8) if units else None
-    logits = jax.eval_shape(module.apply, variables, x, np.float32(0), bits)
-    if logits.shape != (rows,) or logits.dtype != np.float32:
-        raise StudyFileError(
-            f"model family {family!r}: must return float32 logits of shape (rows,), got "
-            f"{logits.dtype} {logits.shape} for {rows} rows",
-            "Drop the last axis of the head, for example with [:, 0]",
-        )
-
-
-def _needs(module: Any, data: Data, shape: Shape, devices: int) -> Needs:
-    """Count the bytes of every array that grows with the data or the cohort."""
-
-    def size(tree: Any) -> int:
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-    state = size(jax.eval_shape(lambda given: start_lanes(module, shape, given, ()), data))
-    folds, features = len(data.counts), data.features.shape[1]
-    scores = 4 * folds * shape.validation_rows
-    units = module.masked_units
-    step = shape.batch_size * (4 * features + 4 + units)
-    block = block_length(shape, features, units)
-    # Forwards, backwards and the scoring of a slice hold each activation a few times over.
-    rows = max(shape.batch_size, shape.validation_rows)
-    working = 2 * step * block + 4 * shape.lanes * rows * (4 * features + 8 * units + 64)
-    return Needs(
-        fixed=(devices + 1) * size(data) + devices * working,
-        # State goes in and comes out, and is taken home; so do scores, and are turned.
-        lane=3 * state + 4 * scores,
-        result=scores,
-        state=2 * state,
-    )

@@ -1,0 +1,239 @@
+"""Cohorts whose configurations differ in shape: one program a shape, one result a cohort.
+
+What changes no shape (learning rate, dropout, ...) is an argument of a program; what does
+(family, width, depth, window) is a bucket with a program of its own. Each bucket is a
+trainer; the cohort is parted among them and put together again, lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.config.model import MODEL_SEARCHABLE
+from windtunnel.errors import TrainingError
+from windtunnel.models.factory import families
+from windtunnel.protocols import CohortFit, FittedModel, Progress, Trainer, TrainingTask
+from windtunnel.trainers.memory import SHARE_OF_FREE, available
+from windtunnel.trainers.population import Compilation
+from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+
+if TYPE_CHECKING:
+    from windtunnel.config.study import ModelSection, TrainingSection
+
+# What `hyper` may hold beside what a single program takes.
+SHAPING = tuple(f"model.{name}" for name in MODEL_SEARCHABLE)
+Bucket: TypeAlias = tuple[Any, ...]  # values of SHAPING, None where the study's own is meant
+
+
+@dataclass(frozen=True)
+class Parted:
+    """A cohort in its buckets, between two stretches; a `windtunnel.protocols.Progress`.
+
+    Attributes
+    ----------
+    buckets : tuple of Bucket
+        Of each configuration.
+    parts : dict of Bucket to Progress
+        Each holds its configurations in the cohort's order.
+    step : int
+        Steps made.
+    """
+
+    buckets: tuple[Bucket, ...]
+    parts: Mapping[Bucket, Progress]
+    step: int
+
+    def __len__(self) -> int:
+        """Configurations."""
+        return len(self.buckets)
+
+    def pick(self, lanes: Sequence[int]) -> Parted:
+        """These configurations alone, in this order."""
+        chosen = tuple(self.buckets[lane] for lane in lanes)
+        parts = {}
+        for bucket in dict.fromkeys(chosen):
+            place = {lane: at for at, lane in enumerate(_lanes_of(self.buckets, bucket))}
+            own = [place[lane] for lane in lanes if self.buckets[lane] == bucket]
+            parts[bucket] = self.parts[bucket].pick(own)
+        return Parted(chosen, parts, self.step)
+
+
+class BucketTrainer:
+    """Trains configurations of several shapes on one task; a `windtunnel.protocols.Trainer`.
+
+    Parameters
+    ----------
+    task, model, training, seed
+        As of `SupervisedTrainer`; `model` says what `hyper` leaves out.
+    memory : int, optional
+        Bytes that the process may take, all buckets together.
+
+    Notes
+    -----
+    Buckets are made when a configuration first asks for them, and stay.
+    """
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        model: ModelSection,
+        training: TrainingSection,
+        seed: int,
+        *,
+        memory: int | None = None,
+    ) -> None:
+        self.task = task
+        self.model = model
+        self.training = training
+        self.seed = seed
+        if memory is None and training.memory_budget_mib is not None:
+            memory = training.memory_budget_mib * 2**20
+        self._memory = memory if memory is not None else int(available() * SHARE_OF_FREE)
+        self._trainers: dict[Bucket, SupervisedTrainer] = {}
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole training."""
+        return self.training.steps
+
+    @property
+    def compilations(self) -> tuple[Compilation, ...]:
+        """Every program compiled so far, or read from the cache, bucket after bucket."""
+        return tuple(each for one in self._trainers.values() for each in one.compilations)
+
+    @property
+    def buckets(self) -> tuple[ModelSection, ...]:
+        """The shapes met so far."""
+        return tuple(trainer.model for trainer in self._trainers.values())
+
+    def fit(self, hyper: Mapping[str, Any], *, keep_models: bool = False) -> CohortFit:
+        """Train C configurations on all folds and score the validation slices.
+
+        Parameters
+        ----------
+        hyper : mapping of str to (C,) array
+            As `SupervisedTrainer.fit`, and any of `SHAPING`.
+        keep_models : bool
+            Return parameters and scalers as well.
+
+        Raises
+        ------
+        TrainingError
+            A hyperparameter is missing, unknown or out of range.
+        StudyFileError
+            A family is unknown, or a shape breaks its rules.
+        """
+        buckets, plain = _part(hyper)
+        fits = {
+            bucket: self._trainer(bucket).fit(own, keep_models=keep_models)
+            for bucket, own in _by_bucket(buckets, plain).items()
+        }
+        return self._join(buckets, fits)
+
+    def start(self, hyper: Mapping[str, Any]) -> Parted:
+        """Begin a cohort that is trained in stretches; `hyper` as in `fit`."""
+        buckets, plain = _part(hyper)
+        parts = {
+            bucket: self._trainer(bucket).start(own)
+            for bucket, own in _by_bucket(buckets, plain).items()
+        }
+        return Parted(buckets, parts, 0)
+
+    def advance(
+        self, progress: Progress, step: int, *, keep_models: bool = False
+    ) -> tuple[Parted, CohortFit]:
+        """Train a cohort on until `step` steps are made; as `SupervisedTrainer.advance`."""
+        if not isinstance(progress, Parted):
+            raise TrainingError(
+                f"progress: must be what `start` or `advance` of this trainer gave, got "
+                f"{type(progress).__name__}"
+            )
+        parts, fits = {}, {}
+        for bucket, part in progress.parts.items():
+            parts[bucket], fits[bucket] = self._trainer(bucket).advance(
+                part, step, keep_models=keep_models
+            )
+        return Parted(progress.buckets, parts, step), self._join(progress.buckets, fits)
+
+    def _trainer(self, bucket: Bucket) -> Trainer:
+        if bucket not in self._trainers:
+            model = self.model.vary(dict(zip(SHAPING, bucket, strict=True)))
+            taken = sum(trainer.plan.needs.fixed for trainer in self._trainers.values())
+            self._trainers[bucket] = SupervisedTrainer(
+                self.task, model, self.training, self.seed, memory=self._memory - taken
+            )
+        return self._trainers[bucket]
+
+    def _join(self, buckets: tuple[Bucket, ...], fits: Mapping[Bucket, CohortFit]) -> CohortFit:
+        """Lanes of all buckets in the cohort's order; one bucket is handed on as it is."""
+        if len(fits) == 1:
+            return next(iter(fits.values()))
+        some, cohort = next(iter(fits.values())), len(buckets)
+        scores = np.empty((*some.scores.shape[:2], cohort), np.float32)
+        loss = np.empty((cohort, some.loss.shape[1]), np.float32)
+        failures: dict[int, str] = {}
+        models: list[FittedModel | None] = [None] * cohort
+        for bucket, fit in fits.items():
+            lanes = _lanes_of(buckets, bucket)
+            scores[:, :, lanes] = fit.scores
+            loss[lanes] = fit.loss
+            for at, lane in enumerate(lanes):
+                if at in fit.failures:
+                    reason = fit.failures[at].removeprefix(f"trial lane {at},")
+                    failures[lane] = f"trial lane {lane},{reason}"
+                if fit.models is not None:
+                    models[lane] = fit.models[at]
+        kept = tuple(model for model in models if model is not None)
+        return CohortFit(scores, loss, failures, kept if some.models is not None else None)
+
+
+def _part(hyper: Mapping[str, Any]) -> tuple[tuple[Bucket, ...], dict[str, npt.NDArray[Any]]]:
+    """The bucket of every configuration, and what a single program takes."""
+    plain = {name: np.asarray(values) for name, values in hyper.items() if name not in SHAPING}
+    cohort = len(next(iter(plain.values()), ()))
+    columns = [_column(hyper[name], name, cohort) if name in hyper else None for name in SHAPING]
+    buckets = tuple(
+        tuple(None if column is None else column[lane] for column in columns)
+        for lane in range(cohort)
+    )
+    return buckets, plain
+
+
+def _column(values: Any, name: str, cohort: int) -> list[Any]:
+    column = list(values)
+    if len(column) != cohort:
+        raise TrainingError(
+            f"hyper[{name!r}]: must have one value for each of {cohort} configurations, got "
+            f"{len(column)}"
+        )
+    if name == "model.family":
+        unknown = {family for family in column if family not in families()}
+        if unknown:
+            raise TrainingError(
+                f"hyper[{name!r}]: no family is called {sorted(map(str, unknown))[0]!r}",
+                f"Choose from {', '.join(families())}",
+            )
+        return [str(family) for family in column]
+    if any(value is not None and value != int(value) for value in column):
+        raise TrainingError(f"hyper[{name!r}]: must be whole numbers, got {column}")
+    return [None if value is None else int(value) for value in column]
+
+
+def _by_bucket(
+    buckets: tuple[Bucket, ...], plain: Mapping[str, npt.NDArray[Any]]
+) -> dict[Bucket, dict[str, npt.NDArray[Any]]]:
+    """Hyperparameters of each bucket's configurations, in the cohort's order."""
+    parts = {}
+    for bucket in dict.fromkeys(buckets):
+        lanes = _lanes_of(buckets, bucket)
+        parts[bucket] = {name: values[lanes] for name, values in plain.items()}
+    return parts
+
+
+def _lanes_of(buckets: tuple[Bucket, ...], bucket: Bucket) -> list[int]:
+    return [lane for lane, each in enumerate(buckets) if each == bucket]

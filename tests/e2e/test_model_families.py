@@ -1,0 +1,116 @@
+"""Every kind of model goes the whole way: study, champion, bundle, replay, decisions served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import windtunnel as wt
+from windtunnel.data.align import to_panel
+from windtunnel.deployment.bundle import load_bundle
+from windtunnel.deployment.replay import replay
+from windtunnel.serving.predictor import Predictor
+from windtunnel.serving.refusal import Refusal
+
+SYMBOLS, BARS = ("AAA", "BBB", "CCC"), 420
+KINDS: dict[str, dict[str, Any]] = {
+    "gru, relative": {"family": "gru", "window": 4, "depth": 1, "scope": "cross_section"},
+    "tcn, exposure": {"family": "tcn", "window": 5, "head": "sharpe"},
+    "transformer, quantiles": {
+        "family": "transformer",
+        "window": 3,
+        "depth": 1,
+        "head": "quantile",
+    },
+}
+
+
+def bars() -> pl.DataFrame:
+    """Random walks; the second instrument begins late and misses some bars."""
+    rng = np.random.default_rng(8)
+    days = pl.datetime_range(
+        pl.datetime(2020, 1, 1, time_zone="UTC"),
+        pl.datetime(2020, 1, 1, time_zone="UTC") + pl.duration(days=BARS - 1),
+        "1d",
+        eager=True,
+    )
+    frames = []
+    for number, symbol in enumerate(SYMBOLS):
+        close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, BARS)))
+        opened = close * np.exp(rng.normal(0, 0.003, BARS))
+        frame = pl.DataFrame(
+            {
+                "timestamp": days,
+                "symbol": [symbol] * BARS,
+                "open": opened,
+                "high": np.maximum(opened, close) * 1.002,
+                "low": np.minimum(opened, close) * 0.998,
+                "close": close,
+                "volume": rng.uniform(1e5, 2e5, BARS),
+            }
+        )
+        if number == 1:
+            kept = (np.arange(BARS) >= 30) & ~np.isin(np.arange(BARS), (150, 390, 391))
+            frame = frame.filter(pl.Series(kept))
+        frames.append(frame)
+    return pl.concat(frames)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
+    model = KINDS[kind]
+    label = "forward_return" if model.get("head") == "quantile" else "direction"
+    study = wt.Study.from_dict(
+        {
+            "study": {"name": "family", "trials": 4, "cohort": 4},
+            "features": {"use": ["return_1", "return_5", "volatility_10"]},
+            "label": {"kind": label, "horizon": 1},
+            "validation": {
+                "folds": 2,
+                "train_bars": 150,
+                "holdout_bars": 60,
+                "min_train_rows": 50,
+                "path_groups": 3,
+                "path_tested": 1,
+            },
+            "model": {"width": 4, **model},
+            "training": {"steps": 8, "batch_size": 32, "stretch_bars": 8},
+            "policy": {"enter": 0.0, "direction": "long_short"},
+            "search": {"training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}},
+        },
+        bars=bars(),
+    )
+    result = study.run(tmp_path)
+    assert set(result.trials["state"]) == {"complete"}
+
+    bundle = load_bundle(result.bundle)
+    certificate = replay(bundle)
+    assert certificate.ok, certificate.sentence
+    manifest = bundle.manifest
+    assert manifest.window == model.get("window", 0)
+    assert manifest.warmup == 10 + max(manifest.window - 1, 0)
+    assert manifest.cross_section == (model.get("scope") == "cross_section")
+    assert manifest.model["family"] == model["family"]
+
+    # The last decisions from no more bars than the manifest asks for.
+    decided = pl.read_parquet(result.run.path / "holdout.parquet")
+    kept = pl.read_parquet(result.run.path / "bars.parquet")
+    first = kept["timestamp"].unique().sort()[-manifest.warmup - 1]
+    panel = to_panel(kept.filter(pl.col("timestamp") >= first))
+    predictor = Predictor(bundle, 1)
+    predictor.warm()
+    served = predictor.decide(panel, panel.bars - 1, {})
+    last = decided.filter(pl.col("timestamp") == decided["timestamp"].max())
+    scores = dict(zip(last["symbol"], last["score"], strict=True))
+    assert None not in scores.values()
+    for symbol, score in zip(served.symbols, served.scores[-1], strict=True):
+        assert score == pytest.approx(scores[symbol], abs=1e-5)
+    if manifest.cross_section:
+        # A probability's score is an odd function of the logit: both sides are taken.
+        assert min(scores.values()) < 0 < max(scores.values())
+    with pytest.raises(Refusal, match="this model sees"):
+        _ = predictor.row_names

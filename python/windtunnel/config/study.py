@@ -51,8 +51,11 @@ __all__ = [
 # What a search may vary without changing an array shape: one compiled program serves all.
 TRAINING_SEARCHABLE = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
 POLICY_SEARCHABLE = ("enter", "exit", "leverage")
-SEARCHABLE = tuple(f"training.{name}" for name in TRAINING_SEARCHABLE) + tuple(
-    f"policy.{name}" for name in POLICY_SEARCHABLE
+# What changes shapes as well, at the price of a program for each.
+SEARCHABLE = (
+    *(f"training.{name}" for name in TRAINING_SEARCHABLE),
+    *(f"policy.{name}" for name in POLICY_SEARCHABLE),
+    *(f"model.{name}" for name in MODEL_SEARCHABLE),
 )
 # With trainer = "rl" the policy decides the exposure itself, without thresholds.
 SEARCHABLE_RL = (*(f"rl.{name}" for name in RL_SEARCHABLE), "policy.leverage")

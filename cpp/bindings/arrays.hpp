@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -52,18 +54,29 @@ inline PanelView view_panel(const Array<double>& open, const Array<double>& clos
             static_cast<std::size_t>(close.shape(0)), static_cast<std::size_t>(close.shape(1))};
 }
 
-// An array of the panel's shape, or null for None.
-inline const double* view_optional(const py::object& given, const char* argument,
-                                   const PanelView& panel) {
+// An array of that shape, or null for None.
+inline const double* view_shaped(const py::object& given, const char* argument,
+                                 std::initializer_list<py::ssize_t> shape) {
     if (given.is_none()) return nullptr;
     if (!Array<double>::check_(given)) {
         throw std::invalid_argument(std::string(argument) + ": must be C-contiguous float64");
     }
     const auto array = py::reinterpret_borrow<Array<double>>(given);
-    require_shape(
-        array, argument,
-        {static_cast<py::ssize_t>(panel.bars), static_cast<py::ssize_t>(panel.instruments)});
+    require_shape(array, argument, shape);
     return array.data();
+}
+
+// An array of the panel's shape, or null for None.
+inline const double* view_optional(const py::object& given, const char* argument,
+                                   const PanelView& panel) {
+    return view_shaped(
+        given, argument,
+        {static_cast<py::ssize_t>(panel.bars), static_cast<py::ssize_t>(panel.instruments)});
+}
+
+// An array of one entry a configuration, or null for None.
+inline const double* view_vector(const py::object& given, const char* argument, py::ssize_t count) {
+    return view_shaped(given, argument, {count});
 }
 
 inline Fill parse_fill(const std::string& text) {
@@ -93,16 +106,7 @@ inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize
                                  PanelView& panel) {
     StopParameters stops;
     if (!given) return stops;
-    const auto array = [&](const char* name) -> const double* {
-        const py::object value = (*given)[name];
-        if (value.is_none()) return nullptr;
-        if (!Array<double>::check_(value)) {
-            throw std::invalid_argument(std::string(name) + ": must be C-contiguous float64");
-        }
-        const auto values = py::reinterpret_borrow<Array<double>>(value);
-        require_shape(values, name, {count});
-        return values.data();
-    };
+    const auto array = [&](const char* name) { return view_vector((*given)[name], name, count); };
     stops.loss = array("loss");
     stops.profit = array("profit");
     stops.trailing = array("trailing");
@@ -115,15 +119,24 @@ inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize
     return stops;
 }
 
+// What a caller wants besides the totals.
+struct Wanted {
+    bool equity;
+    bool trades;
+    bool metrics;
+};
+
 // The arrays that a sweep fills, by the names of Results.
 class Output {
   public:
-    Output(std::size_t bars, std::size_t configurations, bool want_equity, bool want_trades)
-        : equity_({want_equity ? bars : std::size_t{0}, configurations}),
+    Output(std::size_t bars, std::size_t configurations, const Wanted& wanted)
+        : equity_({wanted.equity ? bars : std::size_t{0}, configurations}),
+          metrics_(wanted.metrics ? configurations : std::size_t{0}),
           configurations_(configurations) {
-        results_.equity = want_equity ? equity_.mutable_data() : nullptr;
+        results_.equity = wanted.equity ? equity_.mutable_data() : nullptr;
+        results_.metrics = wanted.metrics ? metrics_.data() : nullptr;
         arrays_["equity"] = equity_;
-        if (want_trades) {
+        if (wanted.trades) {
             py::array_t<double> cash({bars, configurations});
             results_.cash = cash.mutable_data();
             results_.trades = &log_;
@@ -145,6 +158,7 @@ class Output {
     const Results& results() const { return results_; }
     const py::dict& arrays() {
         if (results_.trades != nullptr) arrays_["trades"] = columns_of_trades();
+        if (results_.metrics != nullptr) arrays_["metrics"] = columns_of_metrics();
         return arrays_;
     }
 
@@ -179,8 +193,24 @@ class Output {
         return to;
     }
 
+    py::dict columns_of_metrics() {
+        constexpr std::size_t kCount = std::size(kMetricNames);
+        static_assert(sizeof(Metrics) == kCount * sizeof(double));
+        py::dict to;
+        for (std::size_t k = 0; k < kCount; ++k) {
+            py::array_t<double> array(static_cast<py::ssize_t>(configurations_));
+            double* at = array.mutable_data();
+            for (const Metrics& each : metrics_) {
+                std::memcpy(at++, reinterpret_cast<const double*>(&each) + k, sizeof(double));
+            }
+            to[kMetricNames[k]] = array;
+        }
+        return to;
+    }
+
     py::array_t<double> equity_;
     TradeLog log_;
+    std::vector<Metrics> metrics_;
     std::size_t configurations_;
     py::dict arrays_;
     Results results_;

@@ -15,7 +15,7 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
                          const Array<double>& band, double fee, double half_spread,
                          double borrow_apr, double financing_apr, double periods_per_year,
                          double initial_cash, double maintenance, const std::string& fill,
-                         std::size_t threads, bool want_equity, bool want_trades,
+                         std::size_t threads, bool want_equity, bool want_trades, bool want_metrics,
                          const py::object& progress, const std::optional<py::dict>& details) {
     PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t configurations = exposures.ndim() == 3 ? exposures.shape(2) : -1;
@@ -27,7 +27,7 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
     const Exposures<Number> source{exposures.data(), band.data(),
                                    static_cast<std::size_t>(configurations)};
     auto* state = progress.is_none() ? nullptr : progress.cast<Progress<Exposures<Number>>*>();
-    Output output(panel.bars, source.configurations, want_equity, want_trades);
+    Output output(panel.bars, source.configurations, {want_equity, want_trades, want_metrics});
     {
         const py::gil_scoped_release others_may_run;
         run(source, panel, terms, output.results(), threads, state);
@@ -43,8 +43,9 @@ void define(py::module_& module) {
                py::arg("fee"), py::arg("half_spread"), py::arg("borrow_apr"),
                py::arg("financing_apr"), py::arg("periods_per_year"), py::arg("initial_cash"),
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
-               py::arg("want_trades") = false, py::arg("progress") = py::none(),
-               py::arg("details") = py::none(), "Equity of every column of target exposures.");
+               py::arg("want_trades") = false, py::arg("want_metrics") = false,
+               py::arg("progress") = py::none(), py::arg("details") = py::none(),
+               "Equity of every column of target exposures.");
 }
 
 }  // namespace

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
     windtunnel::bindings::register_instruction_set(module);
     windtunnel::bindings::register_exposures(module);
     windtunnel::bindings::register_policy(module);
+    windtunnel::bindings::register_signals(module);
 }

@@ -28,6 +28,7 @@ class SweepArrays(TypedDict):
     liquidated: npt.NDArray[np.int64]
     capped: npt.NDArray[np.int64]
     ambiguous: npt.NDArray[np.int64]
+    metrics: NotRequired[dict[str, npt.NDArray[np.float64]]]
     trades: NotRequired[TradeColumns]
     cash: NotRequired[npt.NDArray[np.float64]]
 
@@ -51,6 +52,7 @@ class Details(TypedDict):
 class ExposureProgress32: ...
 class ExposureProgress64: ...
 class PolicyProgress: ...
+class SignalProgress: ...
 
 def instruction_set() -> str: ...
 def widest_instruction_set() -> str: ...
@@ -72,6 +74,7 @@ def run_exposures(
     threads: int,
     want_equity: bool,
     want_trades: bool = False,
+    want_metrics: bool = False,
     progress: ExposureProgress32 | ExposureProgress64 | None = None,
     details: Details | None = None,
 ) -> SweepArrays: ...
@@ -98,7 +101,34 @@ def run_policy(
     threads: int,
     want_equity: bool,
     want_trades: bool = False,
+    want_metrics: bool = False,
     progress: PolicyProgress | None = None,
+    details: Details | None = None,
+    stops: StopArrays | None = None,
+    volatility_target: npt.NDArray[np.float64] | None = None,
+    volatility: npt.NDArray[np.float64] | None = None,
+) -> SweepArrays: ...
+def run_signals(
+    open_price: npt.NDArray[np.float64],
+    close_price: npt.NDArray[np.float64],
+    tradable: npt.NDArray[np.bool_],
+    entries: npt.NDArray[np.bool_] | npt.NDArray[np.uint8],
+    exits: npt.NDArray[np.bool_] | npt.NDArray[np.uint8],
+    size: npt.NDArray[np.float64],
+    *,
+    fee: float,
+    half_spread: float,
+    borrow_apr: float,
+    financing_apr: float,
+    periods_per_year: float,
+    initial_cash: float,
+    maintenance: float,
+    fill: Literal["next_open", "next_close", "same_close"],
+    threads: int,
+    want_equity: bool,
+    want_trades: bool = False,
+    want_metrics: bool = False,
+    progress: SignalProgress | None = None,
     details: Details | None = None,
     stops: StopArrays | None = None,
 ) -> SweepArrays: ...

@@ -51,7 +51,12 @@ def test_every_rule_equals_the_specification(random_world, seed) -> None:
         leverage=draw.choice([0.3, 1.0, 4.0], width),
         band=draw.choice([0.0, 0.02, 0.5], width),
         long_only=bool(draw.integers(2)),
+        volatility_target=draw.uniform(0.1, 1.0, width) if draw.integers(2) else None,
     )
+    known = None
+    if policies.volatility_target is not None:
+        known = draw.uniform(0.1, 1.0, shape)
+        known[draw.random(shape) < holes] = np.nan
     sizes = volatility * np.array([0.5, 1.0, 3.0, np.inf])
     stops = None
     if draw.integers(2):
@@ -82,7 +87,7 @@ def test_every_rule_equals_the_specification(random_world, seed) -> None:
         "half_spread": draw.uniform(0, 0.01, shape) if draw.integers(2) else None,
     }
     narrow = scores.astype(np.float32)
-    result = run_policy(panel, narrow, policies, stops=stops, threads=1, **terms)
+    result = run_policy(panel, narrow, policies, stops=stops, volatility=known, threads=1, **terms)
     for c in range(width):
         rules = None
         if stops is not None:
@@ -96,6 +101,8 @@ def test_every_rule_equals_the_specification(random_world, seed) -> None:
             band=float(policies.band[c]),
             long_only=policies.long_only,
             stops=rules,
+            volatility_target=None if known is None else float(policies.volatility_target[c]),
+            volatility=known,
             **terms,
         )
         scale = float(np.abs(ledger.equity).max())

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windtunnel.backtest.costs import Costs
-from windtunnel.backtest.engine import run_exposures, run_policy
+from windtunnel.backtest.engine import run_exposures, run_policy, run_signals
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import Policies
 from windtunnel.backtest.stops import Stops
-from windtunnel.backtest.stream import Chunk, stream_exposures, stream_policy
+from windtunnel.backtest.stream import Chunk, stream_exposures, stream_policy, stream_signals
 from windtunnel.errors import BacktestError
 
 TOTALS = (
@@ -131,3 +131,62 @@ def test_refusals(random_world) -> None:
     for words, chunk in wrong.items():
         with pytest.raises(BacktestError, match=words):
             list(stream_exposures([first, chunk], **terms))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bars=st.integers(2, 60),
+    fill=st.sampled_from(["next_open", "next_close", "same_close"]),
+    stopped=st.booleans(),
+    packed=st.booleans(),
+    data=st.data(),
+)
+def test_chunks_of_signals_equal_the_whole(
+    random_world, seed, bars, fill, stopped, packed, data
+) -> None:
+    market = random_world(seed, bars, 1, 0.02, 0.1)
+    panel, rng = market.panel, market.rng
+    cuts = sorted(data.draw(st.sets(st.integers(1, bars - 1), max_size=4)))
+    entries, exits = (rng.random((bars, 1, 19)) < 0.2 for _ in range(2))
+    if packed:
+        entries, exits = (np.packbits(f, axis=2, bitorder="little") for f in (entries, exits))
+    terms = {
+        "costs": Costs(fee=1e-3, half_spread=1e-4, borrow_apr=0.5, financing_apr=0.1),
+        "execution": Execution(fill, 1e5, 0.1),
+        "periods_per_year": 252.0,
+        "size": rng.choice([1.0, -1.0, 2.0], 19),
+        "stops": Stops(loss=np.full(19, 0.02), trailing=np.full(19, 0.03)) if stopped else None,
+        "configurations": 19,
+    }
+    whole = run_signals(panel, entries, exits, **terms)
+    edges = [0, *cuts, bars]
+    found = list(
+        stream_signals(
+            pieces(panel, entries, None, cuts),
+            [exits[first:last] for first, last in pairwise(edges)],
+            **terms,
+        )
+    )
+    np.testing.assert_array_equal(np.concatenate([each.equity for each in found]), whole.equity)
+    for name in TOTALS:
+        np.testing.assert_array_equal(getattr(found[-1], name), getattr(whole, name), err_msg=name)
+
+
+def test_metrics_are_wanted_from_the_start(random_world) -> None:
+    market = random_world(1, 20, 1, 0.02, 0.0)
+    exposures = np.ones((20, 1, 2))
+    first, second = pieces(market.panel, exposures, None, [10])
+    from windtunnel.backtest.native import core
+
+    progress = core.ExposureProgress64()
+    terms = {
+        "band": 0.0,
+        "costs": Costs(fee=0.0, half_spread=0.0, borrow_apr=0.0, financing_apr=0.0),
+        "execution": Execution(),
+        "periods_per_year": 252.0,
+        "progress": progress,
+    }
+    run_exposures(first.panel, first.decisions, **terms)
+    with pytest.raises(ValueError, match="metrics must be wanted from the first piece on"):
+        run_exposures(second.panel, second.decisions, want_metrics=True, **terms)

@@ -11,7 +11,7 @@ template <class Values>
 struct Account {
     Values cash;
     Values open;         // 1 until a liquidation closes the account, then 0
-    Values band;         // no order while the exposure is this near to its target
+    Values band;         // no order while the exposure is this near to its target; closed: infinite
     Values short_value;  // value of short positions at the last mark
     Values equity;       // at the last mark
     Values turnover;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include "windtunnel/exposures.hpp"
@@ -12,6 +13,8 @@
 #include "windtunnel/parallel.hpp"
 #include "windtunnel/policies.hpp"
 #include "windtunnel/results.hpp"
+#include "windtunnel/rules.hpp"
+#include "windtunnel/signals.hpp"
 #include "windtunnel/sweep.hpp"
 #include "windtunnel/terms.hpp"
 
@@ -27,8 +30,17 @@ struct Progress {
     std::size_t configurations = 0;
 };
 
-// `door` is Exposures<float>, Exposures<double> or Policies. Arrays have been checked by the
-// caller: prices are positive where there is a bar, columns lie inside the scores.
+template <class Door>
+Rules choose_rules(const PanelView& panel, const Terms& terms, const Results& results,
+                   const Market& market) {
+    if (!market.detailed()) return Rules::plain;
+    const bool only_stops = terms.plain() && panel.half_spread == nullptr &&
+                            results.trades == nullptr && panel.instruments == 1;
+    return only_stops && std::is_same_v<Door, Signals> ? Rules::stops : Rules::detailed;
+}
+
+// `door` is Exposures<float>, Exposures<double>, Policies or Signals. Arrays have been checked by
+// the caller: prices are positive where there is a bar, columns lie inside the scores.
 //
 // With `progress` the history goes on where the last call with it ended: panel and door then begin
 // with the last bar of the piece before, whose decision fills now and whose results are not
@@ -44,9 +56,14 @@ void run(const Door& door, const PanelView& panel, const Terms& terms, const Res
         (state.configurations != configurations || state.instruments != panel.instruments)) {
         throw std::invalid_argument("progress: configurations and instruments must stay the same");
     }
+    if (begin == 1 && results.metrics != nullptr && !state.groups.empty() &&
+        state.groups.front().measured == nullptr) {
+        throw std::invalid_argument("progress: metrics must be wanted from the first piece on");
+    }
     const Market market(panel, terms, results.trades != nullptr, state.last);
     const Sweep<Door> sweep{door, market, terms, results, state.bars - begin};
-    const Advance<Door> advance = choose_advance<Door>(instruction_set(), market.detailed());
+    const Rules rules = choose_rules<Door>(panel, terms, results, market);
+    const Advance<Door> advance = choose_advance<Door>(instruction_set(), rules);
     const std::size_t workers = std::max<std::size_t>(threads, 1);
     if (begin == 0) {
         // Groups small enough for every thread to have one; lanes do not know their group.

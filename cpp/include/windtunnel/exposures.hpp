@@ -24,6 +24,8 @@ struct Exposures {
     std::size_t count() const { return configurations; }
     std::size_t configuration(std::size_t slot) const { return slot; }
     std::size_t signals(std::size_t) const { return 0; }
+    std::size_t wishes(std::size_t) const { return 0; }
+    static constexpr bool kMayStop = false;
     static constexpr bool has_stops() { return false; }
 
     void start(Tile& tile, Account<Lane>& account, std::size_t first, std::size_t width) const {

@@ -13,7 +13,13 @@
 #include "windtunnel/exposures.hpp"
 #include "windtunnel/instruction_set.hpp"
 #include "windtunnel/policies.hpp"
+#include "windtunnel/rules.hpp"
+#include "windtunnel/signals.hpp"
 #include "windtunnel/tile.hpp"
+
+#if defined(WINDTUNNEL_X86_LEVELS)
+#include <immintrin.h>
+#endif
 
 #define WINDTUNNEL_INLINE [[gnu::always_inline]] inline
 
@@ -47,7 +53,9 @@
 #endif
 #define WINDTUNNEL_LEVEL avx512
 #define WINDTUNNEL_WIDTH 8
+#define WINDTUNNEL_MASK_REGISTERS 1
 #include "windtunnel/kernel/all.hpp"
+#undef WINDTUNNEL_MASK_REGISTERS
 #undef WINDTUNNEL_LEVEL
 #undef WINDTUNNEL_WIDTH
 #if defined(__clang__)
@@ -65,20 +73,33 @@ namespace windtunnel {
 template <class Door>
 using Advance = void (*)(const Sweep<Door>&, Tile<Door>&, std::size_t, std::size_t);
 
-// `detailed` is the loop with every rule; the plain one leaves out what is turned off.
-template <class Door, bool kDetailed>
+template <class Door, Rules kRules>
 Advance<Door> choose_level(InstructionSet level) {
 #if defined(WINDTUNNEL_X86_LEVELS)
-    if (level == InstructionSet::avx512) return avx512::advance<Door, kDetailed>;
-    if (level == InstructionSet::avx2) return avx2::advance<Door, kDetailed>;
+    if (level == InstructionSet::avx512) return avx512::advance<Door, kRules>;
+    if (level == InstructionSet::avx2) return avx2::advance<Door, kRules>;
 #endif
     (void)level;
-    return baseline::advance<Door, kDetailed>;
+    return baseline::advance<Door, kRules>;
 }
 
 template <class Door>
-Advance<Door> choose_advance(InstructionSet level, bool detailed) {
-    return detailed ? choose_level<Door, true>(level) : choose_level<Door, false>(level);
+Advance<Door> choose_advance(InstructionSet level, Rules rules) {
+    if (rules == Rules::plain) return choose_level<Door, Rules::plain>(level);
+    if constexpr (std::is_same_v<Door, Signals>) {
+        if (rules == Rules::stops) return choose_level<Door, Rules::stops>(level);
+    }
+    return choose_level<Door, Rules::detailed>(level);
+}
+
+// Measures of lanes that wait; any level gives the same bits.
+inline void (*choose_measure(InstructionSet level))(MeasuredTile&) {
+#if defined(WINDTUNNEL_X86_LEVELS)
+    if (level == InstructionSet::avx512) return avx512::measure;
+    if (level == InstructionSet::avx2) return avx2::measure;
+#endif
+    (void)level;
+    return baseline::measure;
 }
 
 }  // namespace windtunnel

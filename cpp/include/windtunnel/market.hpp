@@ -39,6 +39,8 @@ class Market {
     Market(const PanelView& panel, const Terms& terms, bool in_detail = false,
            const LastKnown& before = {})
         : view(panel),
+          fee(terms.fee),
+          plain_rate(terms.trading_rate()),
           bars(panel.bars),
           instruments(panel.instruments),
           fill_price(bars * instruments),
@@ -69,7 +71,6 @@ class Market {
         carry(half_spread, panel.half_spread, listed, terms.half_spread, before.half_spread);
     }
 
-    // Whether orders need more than a price and a rate.
     // What a piece that begins with this one's last bar has to know.
     LastKnown at_end() const {
         const auto tail = [&](const std::vector<double>& of) {
@@ -80,9 +81,17 @@ class Market {
         return {tail(mark), tail(volume), tail(half_spread)};
     }
 
+    // Whether orders need more than a price and a rate.
     bool detailed() const { return !half_spread.empty(); }
 
+    // What trading costs in proportion to the value.
+    double trading_rate(std::size_t t, std::size_t n) const {
+        return detailed() ? fee + half_spread[t * instruments + n] : plain_rate;
+    }
+
     PanelView view;
+    double fee;
+    double plain_rate;  // fee and the constant half-spread
     std::size_t bars;
     std::size_t instruments;
     std::vector<double> fill_price;  // where listed the price of a fill, elsewhere the last close

@@ -23,6 +23,9 @@ struct PolicyParameters {
     std::size_t count = 0;
     bool long_only = false;
     StopParameters stops = {};  // they need the high and low of the panel
+    // Yearly volatility that each policy aims at; null where none does.
+    const double* volatility_target = nullptr;
+    const double* volatility = nullptr;  // (T, N) of the panel, positive; NaN is no decision
 };
 
 class Policies {
@@ -39,7 +42,7 @@ class Policies {
 
     struct Tile {
         enum class Load { shared, adjacent, scattered };
-        Lane enter, least, leverage, share;
+        Lane enter, least, leverage, share, volatility_target;
         std::size_t column[kLanes];
         std::uint32_t listed = 0;  // the count that `share` was divided by
         Load load = Load::scattered;
@@ -49,8 +52,12 @@ class Policies {
     std::size_t count() const { return order_.size(); }
     std::size_t configuration(std::size_t slot) const { return order_[slot]; }
     std::size_t signals(std::size_t instruments) const { return instruments; }
+    std::size_t wishes(std::size_t) const { return 0; }
 
+    static constexpr bool kMayStop = true;
     bool has_stops() const { return parameters_.stops.any(); }
+    // Null unless policies aim at a volatility.
+    const double* volatility() const { return parameters_.volatility; }
 
     const float* scores_at(std::size_t row) const { return scores_ + row * columns_; }
     double lowest_signal() const { return parameters_.long_only ? 0.0 : -1.0; }
@@ -65,6 +72,9 @@ class Policies {
             tile.least[l] = std::min(parameters_.enter[policy], parameters_.exit[policy]);
             tile.leverage[l] = parameters_.leverage[policy];
             tile.share[l] = 0.0;
+            tile.volatility_target[l] = parameters_.volatility_target == nullptr
+                                            ? 0.0
+                                            : parameters_.volatility_target[policy];
             tile.stops.read(parameters_.stops, l, policy);
             tile.column[l] = static_cast<std::size_t>(parameters_.column[policy]);
             account.band[l] = parameters_.band[policy];

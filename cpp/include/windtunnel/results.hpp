@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "windtunnel/measures.hpp"
 #include "windtunnel/trades.hpp"
 
 namespace windtunnel {
@@ -23,6 +24,7 @@ struct Results {
     std::int64_t* capped = nullptr;      // orders of which participation left a part; may be null
     std::int64_t* ambiguous = nullptr;   // bars with both stop and target inside; may be null
     TradeLog* trades = nullptr;          // every fill; may be null
+    Metrics* metrics = nullptr;          // may be null
     double* cash = nullptr;              // (T, C) at each close, with the trades
 };
 

@@ -44,4 +44,16 @@ struct StopState {
     Lane barred;  // side that was stopped: no new position there until the signal has left it
 };
 
+// The same, made ready for the question whether a bar reaches any level at all: prices times
+// side, so that further is better on both sides. A lane without a position has its stop at minus
+// infinity, its target and its last bar at infinity. A watch of zeros, as a tile begins with, is
+// reached by any bar, and thereby made ready.
+struct StopWatch {
+    Lane fixed;   // where the loss is
+    Lane target;  // where the profit is
+    Lane best;
+    Lane follow;  // the trailing stop is at best x follow; NaN without a position
+    Lane until;   // first bar whose orders close the position
+};
+
 }  // namespace windtunnel

@@ -14,7 +14,7 @@ namespace windtunnel {
 
 // Bars that a tile advances before its neighbour takes over: a page of (T, N, C) input then
 // serves several tiles while it is still in the cache.
-inline constexpr std::size_t kBlockBars = 16;
+inline constexpr std::size_t kBlockBars = kMeasuredBars;
 
 // Most tiles that one thread advances together through time.
 inline constexpr std::size_t kGroupTiles = 16;
@@ -40,6 +40,15 @@ void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {
         }
         to.liquidated[c] = static_cast<std::int64_t>(a.liquidated[l]);
     }
+    if (to.metrics == nullptr) return;
+    // A copy is measured to its end: the tile may go on with bars that belong to the same block.
+    MeasuredTile measured = *tile.measured;
+    choose_measure(instruction_set())(measured);
+    for (std::size_t l = 0; l < tile.width; ++l) {
+        to.metrics[tile.configuration[l]] =
+            conclude(measured.so_far, l, a.equity[l], measured.measured, sweep.terms.initial_cash,
+                     sweep.terms.periods_per_year);
+    }
 }
 
 // Configurations in slots [first, first + slots), and all that is known of them.
@@ -50,6 +59,8 @@ struct Group {
     std::unique_ptr<Tile<Door>[]> tiles;
     std::unique_ptr<Lane[]> memory;
     std::unique_ptr<StopState[]> stops;
+    std::unique_ptr<std::uint32_t[]> wishes;
+    std::unique_ptr<MeasuredTile[]> measured;
 
     std::size_t count() const { return (slots + kLanes - 1) / kLanes; }
 };
@@ -63,11 +74,17 @@ void open_group(const Sweep<Door>& sweep, Group<Door>& group) {
     group.tiles = std::make_unique<Tile<Door>[]>(count);
     group.memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
     group.stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
+    const std::size_t wishes = sweep.door.wishes(instruments);
+    group.wishes = std::make_unique<std::uint32_t[]>(count * wishes);
+    if (sweep.results.metrics != nullptr) group.measured = std::make_unique<MeasuredTile[]>(count);
     for (std::size_t i = 0; i < count; ++i) {
         Tile<Door>& tile = group.tiles[i];
+        tile.measured = group.measured ? group.measured.get() + i : nullptr;
+        if (tile.measured != nullptr) tile.measured->open(sweep.terms.initial_cash);
         const std::size_t slot = group.first + i * kLanes;
         tile.units = group.memory.get() + i * rows;
         tile.signals = tile.units + instruments;
+        tile.wishes = group.wishes.get() + i * wishes;
         tile.width = std::min(kLanes, group.slots - i * kLanes);
         tile.in_order = true;
         tile.capped.fill(0.0);
@@ -87,8 +104,9 @@ template <class Door>
 void run_group(const Sweep<Door>& sweep, Advance<Door> advance, Group<Door>& group,
                std::size_t begin) {
     const std::size_t bars = sweep.market.bars;
-    for (std::size_t t = begin; t < bars; t += kBlockBars) {
-        const std::size_t end = std::min(t + kBlockBars, bars);
+    // Blocks begin at multiples of their length in the history, which measures rely on.
+    for (std::size_t t = begin, end = 0; t < bars; t = end) {
+        end = std::min(t + kBlockBars - (sweep.past + t) % kBlockBars, bars);
         for (std::size_t i = 0; i < group.count(); ++i) advance(sweep, group.tiles[i], t, end);
     }
     for (std::size_t i = 0; i < group.count(); ++i) {

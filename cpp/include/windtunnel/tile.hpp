@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "windtunnel/account.hpp"
 #include "windtunnel/lanes.hpp"
 #include "windtunnel/market.hpp"
+#include "windtunnel/measures.hpp"
 #include "windtunnel/results.hpp"
 #include "windtunnel/stops.hpp"
 #include "windtunnel/terms.hpp"
@@ -32,6 +34,8 @@ struct Tile {
     Lane ambiguous;             // bars that held both a stop and a target
     StopState* stops;           // one an instrument, where the door has stops
     Lane* signals;              // one row an instrument, where the door has a memory
+    std::uint32_t* wishes;      // bits of the lanes that want to be in, one set an instrument
+    MeasuredTile* measured;     // null unless metrics are wanted
     std::vector<Trade> trades;  // while a log is kept
     std::size_t width;
     std::size_t configuration[kLanes];

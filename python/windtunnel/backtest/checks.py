@@ -12,6 +12,7 @@ from windtunnel.errors import BacktestError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from windtunnel.backtest.policy import Policies
     from windtunnel.data.panel import Panel
 
 
@@ -110,6 +111,33 @@ def check_half_spread(half_spread: object, panel: Panel, fee: float) -> npt.NDAr
         "a bar",
     )
     return spread
+
+
+def check_volatility(
+    volatility: object, policies: Policies, panel: Panel
+) -> npt.NDArray[np.float64] | None:
+    """Volatilities of the panel where policies aim at one: above 0, or NaN while unknown."""
+    if (volatility is None) != (policies.volatility_target is None):
+        missing = "volatility" if volatility is None else "policies.volatility_target"
+        raise BacktestError(
+            f"{missing}: is missing",
+            "Volatility targets and the panel's volatility go together: give both or neither",
+        )
+    if volatility is None:
+        return None
+    known = require_array("volatility", volatility, (np.float64,), "(T, N)", 2)
+    if known.shape != panel.close.shape:
+        raise BacktestError(
+            f"volatility: must have shape (T, N) = {panel.close.shape}, got {known.shape}"
+        )
+    wrong = ~(np.isnan(known) | (np.isfinite(known) & (known > 0)))
+    if wrong.any():
+        t, n = first_index(wrong)
+        raise BacktestError(
+            f"volatility[{t}, {n}] ({panel.symbols[n]}): must be finite and above 0, or NaN while "
+            f"it is unknown, got {known[t, n]}"
+        )
+    return known
 
 
 def _check_column(

@@ -7,41 +7,29 @@ order of configurations or on the instruction set.
 
 from __future__ import annotations
 
-import math
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from windtunnel.backtest.call import details, refuse_large, stop_arrays, terms, to_result
 from windtunnel.backtest.checks import (
     check_decisions,
-    check_extremes,
-    check_half_spread,
     check_panel,
-    check_volume,
-    check_year,
-    first_index,
+    check_volatility,
     require_array,
 )
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import LARGEST_EXPOSURE, Policies, proportional_exposures
 from windtunnel.backtest.result import BacktestResult
+from windtunnel.backtest.signals import run_signals
 from windtunnel.backtest.stops import Stops
-from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from windtunnel._core import (
-        Details,
-        ExposureProgress32,
-        ExposureProgress64,
-        PolicyProgress,
-        StopArrays,
-        SweepArrays,
-    )
+    from windtunnel._core import ExposureProgress32, ExposureProgress64, PolicyProgress
     from windtunnel.data.panel import Panel
 
 __all__ = [
@@ -52,6 +40,7 @@ __all__ = [
     "Stops",
     "run_exposures",
     "run_policy",
+    "run_signals",
 ]
 
 
@@ -66,9 +55,11 @@ def run_policy(
     threads: int | None = None,
     want_equity: bool = True,
     want_trades: bool = False,
+    want_metrics: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
     progress: PolicyProgress | None = None,
     stops: Stops | None = None,
+    volatility: npt.NDArray[np.float64] | None = None,
 ) -> BacktestResult:
     """Trade P policies, each on its column of scores.
 
@@ -93,6 +84,8 @@ def run_policy(
     want_trades : bool
         Whether every fill is written down, and cash at every close; slower, and memory grows
         with the fills.
+    want_metrics : bool
+        Whether the equity curves are measured while they are made: `BacktestResult.metrics`.
     half_spread : (T, N) float64, optional
         Half-spreads bar by bar, as fractions of value, in place of `costs.half_spread`. NaN is
         allowed where there is no bar.
@@ -100,6 +93,10 @@ def run_policy(
         State of a history that comes in pieces; `windtunnel.backtest.stream` handles it.
     stops : Stops, optional
         Exits inside a bar, one entry a policy; they read the panel's highs and lows.
+    volatility : (T, N) float64, optional
+        Yearly volatility of each instrument as known at the close, above 0, for policies with a
+        `volatility_target`; NaN while it is unknown, where there is then no decision.
+        `windtunnel.backtest.volatility` has one.
 
     Returns
     -------
@@ -126,9 +123,10 @@ def run_policy(
             f"got {policies.column[at]}"
         )
     if policies.proportional:
-        if progress is not None or stops is not None:
+        if progress is not None or stops is not None or policies.volatility_target is not None:
             raise BacktestError(
-                "policies.proportional: takes neither stops nor a history in pieces",
+                "policies.proportional: takes neither stops, nor a volatility target, nor a "
+                "history in pieces",
                 "Give the exposures to run_exposures, piece by piece",
             )
         return run_exposures(
@@ -148,6 +146,7 @@ def run_policy(
             threads=threads,
             want_equity=want_equity,
             want_trades=want_trades,
+            want_metrics=want_metrics,
             half_spread=half_spread,
         )
     from windtunnel.backtest.native import core  # noqa: PLC0415 - doctor runs without it
@@ -163,14 +162,17 @@ def run_policy(
         np.ascontiguousarray(policies.leverage),
         np.ascontiguousarray(policies.band),
         long_only=policies.long_only,
-        **_terms(costs, execution, periods_per_year, threads, want_equity),
-        want_trades=want_trades,
+        **terms(
+            costs, execution, periods_per_year, threads, want_equity, want_trades, want_metrics
+        ),
         progress=progress,
-        details=_details(panel, costs, execution, half_spread),
-        stops=None if stops is None else _stop_arrays(panel, stops, len(policies)),
+        details=details(panel, costs, execution, half_spread),
+        stops=None if stops is None else stop_arrays(panel, stops, len(policies)),
+        volatility_target=policies.volatility_target,
+        volatility=check_volatility(volatility, policies, panel),
     )
-    _refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
-    return _result(arrays)
+    refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
+    return to_result(arrays)
 
 
 def run_exposures(
@@ -184,6 +186,7 @@ def run_exposures(
     threads: int | None = None,
     want_equity: bool = True,
     want_trades: bool = False,
+    want_metrics: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
     progress: ExposureProgress32 | ExposureProgress64 | None = None,
 ) -> BacktestResult:
@@ -198,7 +201,9 @@ def run_exposures(
         is no decision. Magnitudes up to 1000.
     band : float or (C,) float64
         No order while the exposure is within this fraction of equity of its target.
-    costs, execution, periods_per_year, threads, want_equity, want_trades, half_spread, progress
+    costs, execution, periods_per_year, threads, want_equity, want_trades, want_metrics
+        As in `run_policy`.
+    half_spread, progress
         As in `run_policy`.
 
     Returns
@@ -236,121 +241,12 @@ def run_exposures(
         panel.tradable,
         exposures,
         bands,
-        **_terms(costs, execution, periods_per_year, threads, want_equity),
-        want_trades=want_trades,
+        **terms(
+            costs, execution, periods_per_year, threads, want_equity, want_trades, want_metrics
+        ),
         progress=progress,
-        details=_details(panel, costs, execution, half_spread),
+        details=details(panel, costs, execution, half_spread),
     )
     every = np.arange(configurations)
-    _refuse_large("exposures", exposures, every, arrays["peak_input"], LARGEST_EXPOSURE)
-    return _result(arrays)
-
-
-def _terms(
-    costs: Costs,
-    execution: Execution,
-    periods_per_year: float,
-    threads: int | None,
-    want_equity: bool,
-) -> dict[str, Any]:
-    from windtunnel.backtest.native import core  # noqa: PLC0415 - as above
-
-    try:
-        core.instruction_set()
-    except ValueError as error:
-        raise BacktestError(str(error), "Unset it to use the widest") from error
-    if threads is None:
-        threads = _processors()
-    if threads < 1:
-        raise BacktestError(f"threads: must be at least 1, got {threads}")
-    return {
-        "fee": costs.fee,
-        "half_spread": costs.half_spread,
-        "borrow_apr": costs.borrow_apr,
-        "financing_apr": costs.financing_apr,
-        "periods_per_year": check_year(periods_per_year),
-        "initial_cash": execution.initial_cash,
-        "maintenance": execution.maintenance,
-        "fill": execution.fill,
-        "threads": threads,
-        "want_equity": want_equity,
-    }
-
-
-def _details(
-    panel: Panel,
-    costs: Costs,
-    execution: Execution,
-    half_spread: npt.NDArray[np.float64] | None,
-) -> Details | None:
-    """Terms beyond the plain ones, or None: then the core runs its shorter loop."""
-    limits = execution.participation is not None or costs.impact > 0
-    others = (costs.fee_per_unit, costs.minimum_fee, execution.lot_size)
-    if half_spread is None and not limits and not any(others):
-        return None
-    return {
-        "fee_per_unit": costs.fee_per_unit,
-        "minimum_fee": costs.minimum_fee,
-        "impact": costs.impact,
-        "participation": math.inf if execution.participation is None else execution.participation,
-        "lot_size": execution.lot_size,
-        "volume": check_volume(panel) if limits else None,
-        "half_spread": (
-            None if half_spread is None else check_half_spread(half_spread, panel, costs.fee)
-        ),
-    }
-
-
-def _stop_arrays(panel: Panel, stops: Stops, count: int) -> StopArrays:
-    high, low = check_extremes(panel)
-    arrays = stops.arrays(count)
-    return {
-        "loss": arrays["loss"],
-        "profit": arrays["profit"],
-        "trailing": arrays["trailing"],
-        "bars": arrays["bars"],
-        "high": high,
-        "low": low,
-    }
-
-
-def _processors() -> int:
-    """Processors that this process may use, which a container can make fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _refuse_large(
-    name: str,
-    values: npt.NDArray[np.floating],
-    columns: npt.NDArray[np.int64],
-    peaks: npt.NDArray[np.float64],
-    limit: float,
-) -> None:
-    """Refuse infinities and mistakes of units; the pass itself noticed them, one peak a lane."""
-    over = peaks > limit
-    if not over.any():
-        return
-    column = int(columns[int(over.argmax())])
-    t, n = first_index(np.abs(values[:, :, column].astype(np.float64)) > limit)
-    rule = "finite or NaN" if limit > LARGEST_EXPOSURE else f"NaN or within +-{limit:g}"
-    raise BacktestError(f"{name}[{t}, {n}, {column}]: must be {rule}, got {values[t, n, column]}")
-
-
-def _result(arrays: SweepArrays) -> BacktestResult:
-    return BacktestResult(
-        equity=arrays["equity"],
-        final_equity=arrays["final_equity"],
-        turnover=arrays["turnover"],
-        costs=arrays["costs"],
-        financing=arrays["financing"],
-        fills=arrays["fills"],
-        dropped=arrays["dropped"],
-        exposure=arrays["exposure"],
-        liquidated=arrays["liquidated"],
-        capped=arrays["capped"],
-        ambiguous=arrays["ambiguous"],
-        trades=TradeLog(**arrays["trades"]) if "trades" in arrays else None,
-        cash=arrays.get("cash"),
-    )
+    refuse_large("exposures", exposures, every, arrays["peak_input"], LARGEST_EXPOSURE)
+    return to_result(arrays)

@@ -2,8 +2,8 @@
 
 Slow on purpose and free of NumPy arithmetic, so that each rule reads as one sentence with its
 code under it. This file follows time and decisions, `oracle_account` the money, `oracle_stops`
-the exits inside a bar. The compiled
-engine is held to them by tests: money and times to 1e-9, counts exactly. Where they differ, the
+the exits inside a bar, `oracle_signals` what entry and exit flags mean. The compiled engine is
+held to them by tests: money and times to 1e-9, counts exactly. Where they differ, the
 specification is right.
 
 Words: `mark` is the last known close of an instrument; an instrument is *listed* at a bar when
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.oracle_account import Account, Ledger, Quote
+from windtunnel.backtest.oracle_signals import Latch
 from windtunnel.backtest.oracle_stops import Prices, StopRules, StopWatch
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def simulate_policy(
     periods_per_year: float,
     half_spread: npt.NDArray[np.float64] | None = None,
     stops: StopRules | None = None,
+    volatility_target: float | None = None,
+    volatility: npt.NDArray[np.float64] | None = None,
 ) -> Ledger:
     """Trade one policy on one column of scores, (T, N) float32."""
     bars, instruments = panel.bars, panel.instruments
@@ -62,7 +65,13 @@ def simulate_policy(
                 continue
             score = float(scores[t, n])
             signals[n] = next_signal(signals[n], score, enter, exit, long_only=long_only)
-            row.append(signals[n] * leverage / count)
+            # With a volatility target, no more leverage than brings the instrument to it; while its
+            # volatility is unknown there is no decision.
+            lever = leverage
+            if volatility_target is not None and volatility is not None:
+                known = float(volatility[t, n])
+                lever = nan if isnan(known) else min(volatility_target / known, leverage)
+            row.append(signals[n] * (lever / count))
         decisions.append(row)
         followed.append(list(signals))
     return _simulate(
@@ -120,6 +129,32 @@ def simulate_exposures(
     )
 
 
+def simulate_signals(
+    panel: Panel,
+    entries: npt.NDArray[np.bool_],
+    exits: npt.NDArray[np.bool_],
+    *,
+    size: float,
+    costs: Costs,
+    execution: Execution,
+    periods_per_year: float,
+    half_spread: npt.NDArray[np.float64] | None = None,
+    stops: StopRules | None = None,
+) -> Ledger:
+    """Trade one series of entry and exit flags, (T, N) bool."""
+    return _simulate(
+        panel,
+        (),
+        band=0.0,
+        costs=costs,
+        execution=execution,
+        periods_per_year=periods_per_year,
+        half_spread=half_spread,
+        stops=stops,
+        latch=Latch(entries, exits, size),
+    )
+
+
 def _simulate(
     panel: Panel,
     exposures: Sequence[Sequence[float]] | npt.NDArray[np.floating],
@@ -131,8 +166,12 @@ def _simulate(
     half_spread: npt.NDArray[np.float64] | None,
     followed: Sequence[Sequence[int]] = (),
     stops: StopRules | None = None,
+    latch: Latch | None = None,
 ) -> Ledger:
-    """Trade decisions; those of a policy come with the signals that its stops look at."""
+    """Trade decisions; those of a policy come with the signals that its stops look at.
+
+    With a latch, it decides in place of the exposures.
+    """
     account = Account(panel.instruments, costs, execution, periods_per_year)
     listed = panel.listed
     # An instrument that has had no bar yet holds no units: any mark will do.
@@ -175,27 +214,38 @@ def _simulate(
         ]
         # Stops watch the whole bar after orders at its open, and before orders at its close.
         if watch is not None and not at_open:
-            watch_bar(watch, account, panel, quotes, t)
+            watch_bar(watch, account, panel, quotes, t, latch)
+        # A close that is traded at is heard before its orders, and after the stops of its bar.
+        if latch is not None and lag == 0:
+            latch.hear(t, listed[t])
         if t >= lag:
-            targets = [float(target) for target in exposures[t - lag]]
+            if latch is not None:
+                targets = latch.targets(account.units, quotes, costs)
+            else:
+                targets = [float(target) for target in exposures[t - lag]]
             before = list(account.units)
             reasons = ["decision"] * panel.instruments
             if watch is not None:
                 for n in range(panel.instruments):
-                    if listed[t - lag, n]:
+                    if latch is None and listed[t - lag, n]:
                         targets[n] = watch.permit(n, followed[t - lag][n], targets[n])
                     if panel.tradable[t, n]:
                         targets[n], reasons[n] = watch.force(
                             n, before[n], t, bar_prices(panel, t, n), targets[n], at_open=at_open
                         )
+                if latch is not None:
+                    latch.note_stops(watch)
             account.trade(targets, quotes, band, t, reasons)
             if watch is not None:
                 for n in range(panel.instruments):
                     watch.note_fill(n, before[n], account.units[n], quotes[n].price, t)
         if watch is not None and at_open:
-            watch_bar(watch, account, panel, quotes, t)
+            watch_bar(watch, account, panel, quotes, t, latch)
         # 3. Equity is marked at the close, where a broken account is liquidated.
         account.mark(marks, quotes, t)
+        # What the close says is heard last.
+        if latch is not None and lag == 1:
+            latch.hear(t, listed[t])
     account.ledger.exposure /= panel.bars
     return account.ledger
 
@@ -206,7 +256,12 @@ def bar_prices(panel: Panel, t: int, n: int) -> Prices:
 
 
 def watch_bar(
-    watch: StopWatch, account: Account, panel: Panel, quotes: Sequence[Quote], t: int
+    watch: StopWatch,
+    account: Account,
+    panel: Panel,
+    quotes: Sequence[Quote],
+    t: int,
+    latch: Latch | None,
 ) -> None:
     """Let the stops of every instrument that has a bar see it."""
     # A stop's turnover is its value over the equity of the last mark.
@@ -214,3 +269,5 @@ def watch_bar(
     for n in range(panel.instruments):
         if not isnan(panel.close[t, n]):
             watch.watch(n, account, bar_prices(panel, t, n), quotes[n], last, t)
+    if latch is not None:
+        latch.note_stops(watch)

@@ -44,6 +44,9 @@ class Policies:
     proportional : bool
         The score is itself the level, in [-1, 1]: an instrument gets score x leverage /
         (instruments listed), without thresholds. NaN is then no decision.
+    volatility_target : (P,) float64, optional
+        Yearly volatility of a position as a fraction of equity, above 0: the leverage of an
+        instrument is this over its volatility, and no more than `leverage`.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Policies:
     band: Float64Array
     long_only: bool
     proportional: bool = False
+    volatility_target: Float64Array | None = None
 
     def __post_init__(self) -> None:
         _require_vector("column", self.column, np.int64, None)
@@ -75,6 +79,17 @@ class Policies:
                     else "must be finite and at least 0"
                 )
                 raise BacktestError(f"policies.{name}[{at}]: {rule}, got {values[at]!r}")
+        if self.volatility_target is not None:
+            aims = self.volatility_target
+            _require_vector("volatility_target", aims, np.float64, len(self.column))
+            wrong = ~(np.isfinite(aims) & (aims > 0))
+            if wrong.any():
+                at = int(wrong.argmax())
+                raise BacktestError(
+                    f"policies.volatility_target[{at}]: must be finite and above 0, "
+                    f"got {aims[at]!r}",
+                    "Leave it out for policies that aim at no volatility",
+                )
 
     def __len__(self) -> int:
         return len(self.column)
@@ -144,6 +159,8 @@ def target_exposures(
     long_only: bool,
     state: Signals | None = None,
     proportional: bool = False,
+    volatility_target: float | None = None,
+    volatility: Float64Array | None = None,
 ) -> tuple[Float64Array, Signals]:
     """Target exposures of one policy over T bars.
 
@@ -161,11 +178,14 @@ def target_exposures(
     state : (N,) int8, optional
         Signals in {-1, 0, +1} after the bar before the first; flat when absent. Feeding the
         returned state back continues the series as if it had been given whole.
+    volatility_target, volatility : float and (T, N) float64, optional
+        As in `Policies` and `run_policy`; both or neither.
 
     Returns
     -------
     exposures : (T, N) float64
-        Signed fractions of equity; NaN (no decision) where an instrument is not listed.
+        Signed fractions of equity; NaN (no decision) where an instrument is not listed,
+        or its volatility is needed and unknown.
     state : (N,) int8
         Signals after the last bar.
 
@@ -197,6 +217,15 @@ def target_exposures(
             f"state: must be ({instruments},) int8 in {{-1, 0, 1}}, "
             f"got {state.dtype} of shape {state.shape}"
         )
+    if (volatility is None) != (volatility_target is None):
+        raise BacktestError("volatility_target, volatility: give both or neither")
+    if volatility is not None and volatility.shape != scores.shape:
+        raise BacktestError(
+            f"volatility: must have shape {scores.shape}, as the scores, got {volatility.shape}"
+        )
+    levers = np.full(scores.shape, leverage)
+    if volatility is not None and volatility_target is not None:
+        levers = np.minimum(volatility_target / volatility, leverage)  # NaN stays NaN
     wide = scores.astype(np.float64)
     if np.isinf(wide).any():
         t, n = (int(i) for i in np.argwhere(np.isinf(wide))[0])
@@ -213,7 +242,7 @@ def target_exposures(
         signal = next_signal(signal, wide[t], enter=enter, exit=exit, long_only=long_only)
         if counts[t]:
             here = listed[t]
-            exposures[t, here] = signal[here] * (leverage / counts[t])
+            exposures[t, here] = signal[here] * (levers[t, here] / counts[t])
     return exposures, signal.astype(np.int8)
 
 

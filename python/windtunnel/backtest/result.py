@@ -44,6 +44,9 @@ class BacktestResult:
         Orders of which the participation cap, or the lot under it, left a part unfilled.
     ambiguous : (C,) int64
         Bars inside which both a stop and a target lay; the stop was taken.
+    metrics : dict of str to (C,) float64, optional
+        Metrics of each equity curve by the names of `windtunnel.metrics.financial`, all but those
+        of the tails, taken during the pass, when they were asked for.
     trades : TradeLog, optional
         Every fill, when it was asked for.
     cash : (T, C) float64, optional
@@ -61,5 +64,6 @@ class BacktestResult:
     liquidated: Int64Array
     capped: Int64Array
     ambiguous: Int64Array
+    metrics: dict[str, Float64Array] | None = None
     trades: TradeLog | None = None
     cash: Float64Array | None = None

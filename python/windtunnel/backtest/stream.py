@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from windtunnel.backtest.engine import run_exposures, run_policy
+from windtunnel.backtest.engine import run_exposures, run_policy, run_signals
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
@@ -69,6 +69,33 @@ def stream_policy(
             chunk.decisions,
             policies,
             stops=stops,
+            half_spread=chunk.half_spread,
+            progress=progress,
+            **terms,
+        )
+        yield _without_repeated(result, repeated)
+
+
+def stream_signals(
+    chunks: Iterable[Chunk], exits: Iterable[npt.NDArray[Any]], **terms: Any
+) -> Iterator[BacktestResult]:
+    """Trade entry and exit flags over chunks, with the keywords of `run_signals`.
+
+    The decisions of a chunk are its entry flags, bool or packed; `exits` gives the exit flags of
+    each chunk, in step.
+    """
+    from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
+
+    progress = core.SignalProgress()
+    both = (
+        Chunk(chunk[0], np.stack([chunk[1], leave], axis=-1), *chunk[2:])
+        for chunk, leave in zip(chunks, exits, strict=True)
+    )
+    for chunk, repeated in _overlapping(both):
+        result = run_signals(
+            chunk.panel,
+            np.ascontiguousarray(chunk.decisions[..., 0]),
+            np.ascontiguousarray(chunk.decisions[..., 1]),
             half_spread=chunk.half_spread,
             progress=progress,
             **terms,

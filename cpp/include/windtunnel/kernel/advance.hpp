@@ -13,37 +13,29 @@ WINDTUNNEL_INLINE void write_row(double* to, const Sweep<Door>& sweep, const Til
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
-template <class Door>
-WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
-                                       Lane* units, std::size_t t) {
-    const Market& market = sweep.market;
-    for (std::size_t n = 0; n < market.instruments; ++n) {
-        const std::size_t at = t * market.instruments + n;
-        if (!market.listed[at]) continue;
-        watch_stops(sweep, tile, a, units[n], t, n);
-    }
-}
-
 // One instrument's part in the orders of a bar, with every rule.
 // Not inlined, as nothing that is asked for seldom: compilers take minutes over it otherwise.
 template <class Door>
 [[gnu::noinline]] void order_in_detail(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
-                                       Lane& units, const Row& capital, std::size_t t,
-                                       std::size_t decided, std::size_t n, Row& traded) {
+                                       Lane& units, const Row& capital, const Moment& moment,
+                                       std::size_t n, Row& traded) {
     const Market& market = sweep.market;
+    const std::size_t t = moment.filled;
     const std::size_t at = t * market.instruments + n;
     const double price = market.fill_price[at];
     const Quote quote = quote_at(market, t, n);
     Row target = __builtin_nan("");
     Row reason = code(Reason::decision);
     const Row before(units);
-    const bool has_decision =
-        decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target);
-    if constexpr (std::is_same_v<Door, Policies>) {
+    [[maybe_unused]] const bool has_decision =
+        decide(sweep.door, tile, a, units, market, moment, n, target);
+    if constexpr (Door::kMayStop) {
         if (sweep.door.has_stops()) {
-            if (has_decision) bar_stopped_side(tile.stops[n], Row(tile.signals[n]), target);
+            if constexpr (std::is_same_v<Door, Policies>) {
+                if (has_decision) bar_stopped_side(tile.stops[n], Row(tile.signals[n]), target);
+            }
             if (quote.tradable) {
-                force_exits(tile.stops[n], tile.door.stops, units, market.view.open[at],
+                force_exits(tile, n, units, market.view.open[at],
                             sweep.terms.fill == Fill::next_open, sweep.past + t, target, reason);
             }
         }
@@ -52,86 +44,153 @@ template <class Door>
         place_order(a, units, target, capital, price, quote, sweep.terms, tile.capped, traded);
     if (sweep.results.trades != nullptr)
         record(tile, done, Row(units), price, reason, sweep.past + t, n);
-    if constexpr (std::is_same_v<Door, Policies>) {
+    if constexpr (Door::kMayStop) {
         if (sweep.door.has_stops())
             note_entry(tile.stops[n], before, Row(units), price, sweep.past + t);
     }
 }
 
+// Orders of one bar, sized by the capital before the first of them.
+template <class Door, Rules kRules>
+WINDTUNNEL_INLINE void place_orders(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                    Lane* units, std::size_t instruments, const Moment& moment,
+                                    const Rates& rates) {
+    const Market& market = sweep.market;
+    const double* price = market.fill_price.data() + moment.filled * instruments;
+    begin_bar(sweep.door, tile, market.listed_count[moment.decided]);
+    Row capital = 0.0;
+    Row traded = 0.0;
+    bool valued = false;
+    for (std::size_t n = 0; n < instruments; ++n) {
+        [[maybe_unused]] Row target;
+        if constexpr (kRules == Rules::plain) {
+            if (!decide(sweep.door, tile, a, units[n], market, moment, n, target)) continue;
+        }
+        if (!valued) {
+            capital = value_at(a, units, price, instruments);
+            valued = true;
+        }
+        if constexpr (kRules == Rules::plain) {
+            const Mask order =
+                orders_of(sweep.door, target, capital, Row(units[n]), price[n], a.band);
+            if (!any(order)) continue;
+            if (market.tradable[moment.filled * instruments + n]) {
+                fill_orders(a, units[n], order, target, capital, price[n], rates, traded);
+            } else {
+                a.dropped += select(order, 1.0, 0.0);
+            }
+        } else {
+            order_in_detail(sweep, tile, a, units[n], capital, moment, n, traded);
+        }
+    }
+    if (any(traded > 0.0)) add_turnover(a, traded, capital);
+}
+
+template <class Door>
+WINDTUNNEL_INLINE void watch_all_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                       Lane* units, std::size_t instruments, std::size_t t) {
+    for (std::size_t n = 0; n < instruments; ++n) {
+        if (!sweep.market.listed[t * instruments + n]) continue;
+        watch_stops(sweep, tile, a, units[n], t, n);
+    }
+}
+
+// What happens at and inside one bar, before its close is marked.
+template <class Door, Rules kRules>
+WINDTUNNEL_INLINE void trade_bar(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                 Lane* units, std::size_t instruments, std::size_t t,
+                                 const Rates& rates) {
+    const std::size_t lag = delay(sweep.terms.fill);
+    [[maybe_unused]] const bool watches = Door::kMayStop && sweep.door.has_stops();
+    [[maybe_unused]] const bool at_open = sweep.terms.fill == Fill::next_open;
+    if constexpr (kRules != Rules::plain && Door::kMayStop) {
+        // Orders at the close come after what happens inside the bar, those at the open before.
+        if (watches && !at_open) watch_all_stops(sweep, tile, a, units, instruments, t);
+    }
+    // A close that is traded at is heard before.
+    if (lag == 0) observe(sweep.door, tile, sweep.market, t);
+    if (t >= lag) {
+        place_orders<Door, kRules>(sweep, tile, a, units, instruments, Moment{t - lag, t}, rates);
+    }
+    if constexpr (kRules != Rules::plain && Door::kMayStop) {
+        if (watches && at_open) watch_all_stops(sweep, tile, a, units, instruments, t);
+    }
+}
+
+// A bar of one instrument with stops: most bars neither ask for an order nor reach a level.
+template <class Door>
+WINDTUNNEL_INLINE void trade_bar_with_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                            Lane& units, std::size_t t, const Rates& rates) {
+    const Market& market = sweep.market;
+    // Where orders fill at the close that they are decided with it is heard now, and once more
+    // after the stops: hearing twice changes nothing.
+    if (delay(sweep.terms.fill) == 0) observe(sweep.door, tile, market, t);
+    if (bits_of(Row(units) != 0.0) == tile.wishes[0]) {
+        if (!market.listed[t]) return;
+        if (passes_by(tile, market.view.high[t], market.view.low[t], market.tradable[t] != 0,
+                      sweep.past + t)) {
+            return;
+        }
+    }
+    end_watch(tile, units);
+    trade_bar<Door, Rules::stops>(sweep, tile, a, &units, 1, t, rates);
+    set_watch(tile, units);
+}
+
 // Bars [first, last), with the units apart from the tile.
-template <class Door, bool kDetailed>
+template <class Door, Rules kRules>
 WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first,
                                      std::size_t last, std::size_t instruments, Lane* units) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
-    const std::size_t lag = delay(sweep.terms.fill);
-    [[maybe_unused]] const bool at_open = sweep.terms.fill == Fill::next_open;
+    const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
+    const bool hears_late = delay(sweep.terms.fill) != 0;
+    Lane* measured =
+        tile.measured == nullptr ? nullptr : tile.measured->equity + tile.measured->waiting;
     Working a;
     load(a, tile.account);
     for (std::size_t t = first; t < last; ++t) {
-        const double* price = market.fill_price.data() + t * instruments;
         const double* mark = market.mark.data() + t * instruments;
-        const std::uint8_t* tradable = market.tradable.data() + t * instruments;
-        if (t > 0) charge_financing(a, rates);
-        [[maybe_unused]] bool watches = false;
-        if constexpr (kDetailed && std::is_same_v<Door, Policies>) {
-            watches = sweep.door.has_stops();
-            // Orders at the close come after what happens inside the bar, those at the open before.
-            if (watches && !at_open) watch_all_stops(sweep, tile, a, units, t);
-        }
-        if (t >= lag) {
-            const std::size_t decided = t - lag;
-            const Row capital = value_at(a, units, price, instruments);
-            Row traded = 0.0;
-            begin_bar(sweep.door, tile.door, market.listed_count[decided]);
-            for (std::size_t n = 0; n < instruments; ++n) {
-                if constexpr (kDetailed) {
-                    order_in_detail(sweep, tile, a, units[n], capital, t, decided, n, traded);
-                    continue;
-                }
-                Row target;
-                if (!decide(sweep.door, tile.door, a, tile.signals, market, decided, n, target)) {
-                    continue;
-                }
-                if (tradable[n]) {
-                    fill_orders(a, units[n], target, capital, price[n], rates, traded);
-                } else {
-                    drop_orders(a, units[n], target, capital, price[n]);
-                }
-            }
-            add_turnover(a, traded, capital);
-        }
-        if constexpr (kDetailed && std::is_same_v<Door, Policies>) {
-            if (watches && at_open) watch_all_stops(sweep, tile, a, units, t);
-        }
-        if constexpr (kDetailed) {
-            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
-                          [&](const Row&, const Mask& broke) {
-                              return close_everything(sweep, tile, units, t, broke);
-                          });
-            if (sweep.results.cash != nullptr) {
-                write_row(sweep.results.cash, sweep, tile, t, a.cash);
-            }
+        if (is_financed && t > 0) charge_financing(a, rates);
+        if constexpr (kRules == Rules::stops) {
+            trade_bar_with_stops(sweep, tile, a, *units, t, rates);
         } else {
-            mark_to_close(a, units, mark, instruments, rates, sweep.past + t,
-                          [&](const Row& gross, const Mask&) { return gross * rates.trading; });
+            trade_bar<Door, kRules>(sweep, tile, a, units, instruments, t, rates);
         }
+        mark_to_close(a, units, mark, instruments, rates, sweep.past + t, tile.measured,
+                      [&](const Row& gross, const Mask& broke) -> Row {
+                          if constexpr (kRules == Rules::detailed) {
+                              return close_everything(sweep, tile, units, t, broke);
+                          }
+                          (void)broke;
+                          return gross * rates.trading;
+                      });
+        if (hears_late) observe(sweep.door, tile, market, t);
+        if (measured != nullptr) a.equity.store(*++measured);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }
+        if constexpr (kRules == Rules::detailed) {
+            if (sweep.results.cash != nullptr) {
+                write_row(sweep.results.cash, sweep, tile, t, a.cash);
+            }
+        }
     }
     store(a, tile.account);
+    if (measured != nullptr) {
+        tile.measured->waiting = static_cast<std::size_t>(measured - tile.measured->equity);
+        if (tile.measured->waiting == kMeasuredBars) measure(*tile.measured);
+    }
 }
 
-template <class Door, bool kDetailed>
+template <class Door, Rules kRules>
 void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
-    if (!kDetailed && sweep.market.instruments == 1) {
+    if (kRules != Rules::detailed && sweep.market.instruments == 1) {
         // The most common sweep: loops over instruments vanish, units stay near the registers.
         Lane units = tile.units[0];
-        advance_units<Door, false>(sweep, tile, first, last, 1, &units);
+        advance_units<Door, kRules>(sweep, tile, first, last, 1, &units);
         tile.units[0] = units;
     } else {
-        advance_units<Door, kDetailed>(sweep, tile, first, last, sweep.market.instruments,
-                                       tile.units);
+        advance_units<Door, kRules>(sweep, tile, first, last, sweep.market.instruments, tile.units);
     }
 }

@@ -2,7 +2,11 @@
 // matters: rows, the rules on rows, decisions, and the loop that joins them.
 namespace windtunnel::WINDTUNNEL_LEVEL {
 
+#include "windtunnel/kernel/part.hpp"
+
 #include "windtunnel/kernel/row.hpp"
+
+#include "windtunnel/kernel/measure.hpp"
 
 #include "windtunnel/kernel/account.hpp"
 

@@ -1,5 +1,11 @@
 // From what a front door was given to target exposures. Compiled once for each level; see
-// levels.hpp. A door offers begin_bar and decide; decide is false without any decision.
+// levels.hpp. A door offers begin_bar, observe and decide; decide is false without any decision.
+
+// Where a decision is made and where its order fills.
+struct Moment {
+    std::size_t decided;
+    std::size_t filled;
+};
 
 WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
     const Row size = magnitude(input);
@@ -13,16 +19,29 @@ WINDTUNNEL_INLINE Row read_tile(const Number* from) {
     return Row(from);
 }
 
-template <class Number>
-WINDTUNNEL_INLINE void begin_bar(const Exposures<Number>&, typename Exposures<Number>::Tile&,
-                                 std::uint32_t) {}
+// Whether a decision asks for an order, given the capital that sizes it.
+template <class Door>
+WINDTUNNEL_INLINE Mask orders_of(const Door&, const Row& target, const Row& capital,
+                                 const Row& units, double price, const Row& band) {
+    return wants_order(target, capital, units, price, band);
+}
+
+template <class Door>
+WINDTUNNEL_INLINE void begin_bar(const Door&, Tile<Door>&, std::uint32_t) {}
+
+// What the close of a bar says to a door that has a memory of its own.
+template <class Door>
+WINDTUNNEL_INLINE void observe(const Door&, Tile<Door>&, const Market&, std::size_t) {}
+
+// -- Exposures ---------------------------------------------------------------------------------
 
 template <class Number>
-WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures,
-                              typename Exposures<Number>::Tile& tile, Working& a, Lane*,
-                              const Market& market, std::size_t t, std::size_t n, Row& target) {
-    const Number* from =
-        exposures.values + (t * market.instruments + n) * exposures.configurations + tile.first;
+WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures<Number>>& tile,
+                              Working& a, const Lane&, const Market& market, const Moment& moment,
+                              std::size_t n, Row& target) {
+    const Number* from = exposures.values +
+                         (moment.decided * market.instruments + n) * exposures.configurations +
+                         tile.door.first;
     if (tile.width == kLanes) [[likely]] {
         target = read_tile(from);
     } else {
@@ -36,47 +55,132 @@ WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures,
     return true;
 }
 
+// -- Policies ----------------------------------------------------------------------------------
+
 // The next signals, in {-1, 0, +1}; the meaning of enter and exit.
 //
 // `windtunnel.backtest.policy` says the same in NumPy for the served path. A held signal lives
 // while the score agrees with it and reaches `least` = min(enter, exit); otherwise, and from flat,
 // a score that reaches `enter` sets the signal to its sign. NaN is no opinion: the signal stays.
-// `lowest` is 0 where short positions are out of reach, else -1.
-WINDTUNNEL_INLINE Row next_signal(const Row& signal, const Row& score, const Row& enter,
+// `lowest` is 0 where short positions are out of reach, else -1. `Score` is a row, or the number
+// that all lanes share.
+WINDTUNNEL_INLINE double side_of_score(double score, double lowest) {
+    return score > 0.0 ? 1.0 : score < 0.0 ? lowest : 0.0;
+}
+WINDTUNNEL_INLINE Row side_of_score(const Row& score, double lowest) {
+    return select(score > 0.0, 1.0, select(score < 0.0, lowest, 0.0));
+}
+WINDTUNNEL_INLINE double magnitude(double number) {
+    return __builtin_fabs(number);
+}
+template <class Score>
+WINDTUNNEL_INLINE Row next_signal(const Row& signal, const Score& score, const Row& enter,
                                   const Row& least, double lowest) {
     const Row strength = magnitude(score);
-    const Row side = select(score > 0.0, 1.0, select(score < 0.0, lowest, 0.0));
-    const Row entered = select(strength >= enter, side, 0.0);
-    const Row held = select(strength >= least, signal, 0.0);
-    const Row next = select(score * signal > 0.0, held, entered);
-    return select(score == score, next, signal);
+    const Row entered = select(enter <= strength, side_of_score(score, lowest), 0.0);
+    const Row held = select(least <= strength, signal, 0.0);
+    return select(signal * score > 0.0, held, entered);
 }
 
-WINDTUNNEL_INLINE Row read_scores(const Policies::Tile& tile, const float* row) {
-    if (tile.load == Policies::Tile::Load::shared) return static_cast<double>(row[tile.column[0]]);
-    if (tile.load == Policies::Tile::Load::adjacent) return read_tile(row + tile.column[0]);
-    Lane scattered;
-    for (std::size_t l = 0; l < kLanes; ++l) {
-        scattered[l] = static_cast<double>(row[tile.column[l]]);
+WINDTUNNEL_INLINE Row signal_after(const Policies& policies, const Policies::Tile& tile, Working& a,
+                                   const Row& signal, const float* row) {
+    const Row enter(tile.enter), least(tile.least);
+    const double lowest = policies.lowest_signal();
+    if (tile.load == Policies::Tile::Load::shared) [[likely]] {
+        const double score = static_cast<double>(row[tile.column[0]]);
+        if (score != score) return signal;
+        note_size(a, score);
+        return next_signal(signal, score, enter, least, lowest);
     }
-    return Row(scattered);
+    Row score;
+    if (tile.load == Policies::Tile::Load::adjacent) {
+        score = read_tile(row + tile.column[0]);
+    } else {
+        Lane scattered;
+        for (std::size_t l = 0; l < kLanes; ++l) {
+            scattered[l] = static_cast<double>(row[tile.column[l]]);
+        }
+        score = Row(scattered);
+    }
+    note_size(a, score);
+    return select(score == score, next_signal(signal, score, enter, least, lowest), signal);
 }
 
-WINDTUNNEL_INLINE void begin_bar(const Policies&, Policies::Tile& tile, std::uint32_t listed) {
-    if (listed != tile.listed && listed != 0) Policies::divide_leverage(tile, listed);
+WINDTUNNEL_INLINE void begin_bar(const Policies&, Tile<Policies>& tile, std::uint32_t listed) {
+    if (listed != tile.door.listed && listed != 0) Policies::divide_leverage(tile.door, listed);
 }
 
-WINDTUNNEL_INLINE bool decide(const Policies& policies, Policies::Tile& tile, Working& a,
-                              Lane* signals, const Market& market, std::size_t t, std::size_t n,
-                              Row& target) {
-    const std::size_t at = t * market.instruments + n;
+WINDTUNNEL_INLINE bool decide(const Policies& policies, Tile<Policies>& tile, Working& a,
+                              const Lane&, const Market& market, const Moment& moment,
+                              std::size_t n, Row& target) {
+    const std::size_t at = moment.decided * market.instruments + n;
     // Without a bar there is neither an opinion nor a decision.
     if (!market.listed[at]) return false;
-    const Row score = read_scores(tile, policies.scores_at(at));
-    note_size(a, score);
-    const Row signal = next_signal(Row(signals[n]), score, Row(tile.enter), Row(tile.least),
-                                   policies.lowest_signal());
-    signal.store(signals[n]);
-    target = signal * Row(tile.share);
+    const Policies::Tile& own = tile.door;
+    const Row signal = signal_after(policies, own, a, Row(tile.signals[n]), policies.scores_at(at));
+    signal.store(tile.signals[n]);
+    Row share(own.share);
+    if (policies.volatility() != nullptr) {
+        // As much leverage as brings the volatility to the target, up to the cap.
+        const Row leverage = Row(own.volatility_target) / policies.volatility()[at];
+        share = smaller(leverage, Row(own.leverage)) / static_cast<double>(own.listed);
+    }
+    target = signal * share;
+    return true;
+}
+
+// -- Signals -----------------------------------------------------------------------------------
+
+// Flags of a tile as bits.
+WINDTUNNEL_INLINE std::uint32_t read_flags(const Signals& door, const Signals::Tile& tile,
+                                           const std::uint8_t* row) {
+    if (door.packed()) {
+        const std::uint8_t* from = row + tile.first / 8;
+        std::uint32_t bits = from[0];
+        if (tile.width > 8) bits |= static_cast<std::uint32_t>(from[1]) << 8;
+        // What a caller left in the bits beyond the last configuration does not count.
+        return bits & ((std::uint32_t{1} << tile.width) - 1);
+    }
+    const std::uint8_t* from = row + tile.first;
+    if (tile.width == kLanes) [[likely]] {
+        __builtin_prefetch(from + kLanes);
+        return bits_of_lanes(from);
+    }
+    std::uint8_t part[kLanes] = {};
+    std::memcpy(part, from, tile.width);
+    return bits_of_lanes(part);
+}
+
+// A flag to enter and one to leave on the same bar are no word.
+WINDTUNNEL_INLINE void observe(const Signals& door, Tile<Signals>& tile, const Market& market,
+                               std::size_t t) {
+    for (std::size_t n = 0; n < market.instruments; ++n) {
+        const std::size_t at = t * market.instruments + n;
+        if (!market.listed[at]) continue;
+        const std::uint32_t entry = read_flags(door, tile.door, door.entries_at(at));
+        const std::uint32_t exit = read_flags(door, tile.door, door.exits_at(at));
+        tile.wishes[n] = (tile.wishes[n] | (entry & ~exit)) & ~(exit & ~entry);
+    }
+}
+
+// Every decision is an order, as long as the account is there to pay for it.
+WINDTUNNEL_INLINE Mask orders_of(const Signals&, const Row& target, const Row& capital, const Row&,
+                                 double, const Row& band) {
+    return (capital > 0.0) & (target == target) & (band == 0.0);
+}
+
+// An entry where there is no position yet, an exit where there still is one, and nothing in
+// between. The entry spends its size, the costs in proportion to it included.
+WINDTUNNEL_INLINE bool decide(const Signals&, Tile<Signals>& tile, Working&, const Lane& holding,
+                              const Market& market, const Moment& moment, std::size_t n,
+                              Row& target) {
+    const std::uint32_t held = bits_of(Row(holding) != 0.0);
+    const std::uint32_t wish = tile.wishes[n];
+    if (held == wish) return false;
+    const Row entry = market.detailed()
+                          ? Row(tile.door.size) / (1.0 + market.trading_rate(moment.filled, n))
+                          : Row(tile.door.entry);
+    target =
+        select(mask_of(wish & ~held), entry, select(mask_of(held & ~wish), 0.0, __builtin_nan("")));
     return true;
 }

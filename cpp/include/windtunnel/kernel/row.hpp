@@ -1,17 +1,11 @@
-// A row of lanes at work: vectors of WINDTUNNEL_WIDTH doubles. Compiled once for each level; see
-// levels.hpp, which includes this file several times.
+// A row of lanes at work: parts side by side. Compiled once for each level; see levels.hpp.
 //
 // Arithmetic is lane by lane, comparisons give masks, and a number stands for a row of it.
 
-typedef double Part __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
-typedef float NarrowPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(float))));
-typedef std::int64_t BitsPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
-
 inline constexpr std::size_t kParts = kLanes / WINDTUNNEL_WIDTH;
 
-// All bits of a lane, or none.
 struct Mask {
-    BitsPart part[kParts];
+    Truth part[kParts];
 };
 
 struct Row {
@@ -19,15 +13,11 @@ struct Row {
 
     WINDTUNNEL_INLINE Row() = default;
     WINDTUNNEL_INLINE Row(double number) {
-        for (std::size_t p = 0; p < kParts; ++p) part[p] = number - Part{};
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = spread(number);
     }
     // Part by part: a compiler keeps rows in registers when nothing treats them as a whole.
     WINDTUNNEL_INLINE explicit Row(const double* from) {
-        for (std::size_t p = 0; p < kParts; ++p) {
-            Part wide;
-            std::memcpy(&wide, from + p * WINDTUNNEL_WIDTH, sizeof wide);
-            part[p] = wide;
-        }
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
     }
     WINDTUNNEL_INLINE explicit Row(const float* from) {
         for (std::size_t p = 0; p < kParts; ++p) {
@@ -38,10 +28,7 @@ struct Row {
     }
     WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
     WINDTUNNEL_INLINE void store(double* to) const {
-        for (std::size_t p = 0; p < kParts; ++p) {
-            const Part wide = part[p];
-            std::memcpy(to + p * WINDTUNNEL_WIDTH, &wide, sizeof wide);
-        }
+        for (std::size_t p = 0; p < kParts; ++p) store_part(part[p], to + p * WINDTUNNEL_WIDTH);
     }
     WINDTUNNEL_INLINE void store(Lane& lane) const { store(lane.value); }
 };
@@ -70,7 +57,7 @@ WINDTUNNEL_INLINE Row& operator-=(Row& a, const Row& b) {
     return a = a - b;
 }
 WINDTUNNEL_INLINE Row magnitude(const Row& a) {
-    WINDTUNNEL_EACH_PART(size, Row, (Part)((BitsPart)a.part[p] & INT64_MAX));
+    WINDTUNNEL_EACH_PART(size, Row, magnitude(a.part[p]));
 }
 
 WINDTUNNEL_INLINE Row root(const Row& a) {
@@ -84,10 +71,10 @@ WINDTUNNEL_INLINE Row root(const Row& a) {
 }
 
 WINDTUNNEL_INLINE Mask operator<(const Row& a, const Row& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] < b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, less(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator<=(const Row& a, const Row& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] <= b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, at_most(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator>(const Row& a, const Row& b) {
     return b < a;
@@ -96,24 +83,32 @@ WINDTUNNEL_INLINE Mask operator>=(const Row& a, const Row& b) {
     return b <= a;
 }
 WINDTUNNEL_INLINE Mask operator==(const Row& a, const Row& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] == b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, equal(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator!=(const Row& a, const Row& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] != b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, unequal(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator&(const Mask& a, const Mask& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] & b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, both(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator|(const Mask& a, const Mask& b) {
-    WINDTUNNEL_EACH_PART(mask, Mask, a.part[p] | b.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, either(a.part[p], b.part[p]));
 }
 WINDTUNNEL_INLINE Mask operator~(const Mask& a) {
-    WINDTUNNEL_EACH_PART(mask, Mask, ~a.part[p]);
+    WINDTUNNEL_EACH_PART(mask, Mask, neither(a.part[p]));
 }
 
 // Where the mask holds `yes`, elsewhere `no`.
 WINDTUNNEL_INLINE Row select(const Mask& mask, const Row& yes, const Row& no) {
-    WINDTUNNEL_EACH_PART(chosen, Row, mask.part[p] ? yes.part[p] : no.part[p]);
+    WINDTUNNEL_EACH_PART(chosen, Row, choose(mask.part[p], yes.part[p], no.part[p]));
+}
+
+// The larger and the smaller; `a` where one of them is NaN.
+WINDTUNNEL_INLINE Row larger(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(chosen, Row, larger(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Row smaller(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(chosen, Row, smaller(a.part[p], b.part[p]));
 }
 
 // Rounded towards zero. A double of 2^52 and more has no fraction; below, adding that much rounds
@@ -127,12 +122,28 @@ WINDTUNNEL_INLINE Row whole(const Row& a) {
     return select(a < 0.0, 0.0 - result, result);
 }
 
+// Masks as numbers, the first lane in the lowest bit.
+WINDTUNNEL_INLINE Mask mask_of(std::uint32_t bits) {
+    WINDTUNNEL_EACH_PART(mask, Mask, true_bits(bits >> (p * WINDTUNNEL_WIDTH)));
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of(const Mask& mask) {
+    std::uint32_t bits = 0;
+    for (std::size_t p = 0; p < kParts; ++p)
+        bits |= bits_of(mask.part[p]) << (p * WINDTUNNEL_WIDTH);
+    return bits;
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of_lanes(const std::uint8_t* bytes) {
+    std::uint32_t bits = 0;
+    for (std::size_t p = 0; p < kParts; ++p) {
+        bits |= bits_of_bytes(bytes + p * WINDTUNNEL_WIDTH) << (p * WINDTUNNEL_WIDTH);
+    }
+    return bits;
+}
+
 WINDTUNNEL_INLINE bool any(const Mask& mask) {
-    BitsPart all = mask.part[0];
-    for (std::size_t p = 1; p < kParts; ++p) all |= mask.part[p];
-    std::int64_t found = 0;
-    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) found |= all[w];
-    return found != 0;
+    Truth all = mask.part[0];
+    for (std::size_t p = 1; p < kParts; ++p) all = either(all, mask.part[p]);
+    return holds(all);
 }
 
 #undef WINDTUNNEL_EACH_PART

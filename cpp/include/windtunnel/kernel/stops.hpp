@@ -23,10 +23,28 @@ struct Levels {
         stop = select(trails, trailing, fixed);
         why = select(trails, code(Reason::trailing), code(Reason::loss));
         target = entry * (side * Row(lanes.profit) + 1.0);
-        stop_at_open = held & (side * open <= side * stop);
-        target_at_open = held & (side * open >= side * target) & ~stop_at_open;
+        stop_at_open = stopped(open);
+        target_at_open = reached(open) & ~stop_at_open;
+    }
+
+    WINDTUNNEL_INLINE Mask stopped(const Row& price) const {
+        return held & (side * price <= side * stop);
+    }
+    WINDTUNNEL_INLINE Mask reached(const Row& price) const {
+        return held & (side * price >= side * target);
     }
 };
+
+// What a stop leaves behind: a policy's side is barred, a signal is over.
+WINDTUNNEL_INLINE void note_stop(Tile<Policies>& tile, std::size_t n, const Mask& exits,
+                                 const Row& side) {
+    Lane& barred = tile.stops[n].barred;
+    select(exits, side, Row(barred)).store(barred);
+}
+WINDTUNNEL_INLINE void note_stop(Tile<Signals>& tile, std::size_t n, const Mask& exits,
+                                 const Row&) {
+    tile.wishes[n] &= ~bits_of(exits);
+}
 
 // After a score: a side that was stopped stays without a position until the signal leaves it.
 WINDTUNNEL_INLINE void bar_stopped_side(StopState& state, const Row& signal, Row& target) {
@@ -38,11 +56,14 @@ WINDTUNNEL_INLINE void bar_stopped_side(StopState& state, const Row& signal, Row
 
 // With a bar's orders: a position held for long enough is closed, and, where orders fill at the
 // open, one whose stop or target the open has passed. The order replaces the decided one.
-WINDTUNNEL_INLINE void force_exits(StopState& state, const StopLanes& lanes, const Lane& holding,
+template <class Door>
+WINDTUNNEL_INLINE void force_exits(Tile<Door>& tile, std::size_t n, const Lane& holding,
                                    double open, bool at_open, std::size_t bar, Row& target,
                                    Row& reason) {
-    const Levels levels(Row(holding), state, lanes, open);
-    Mask forced = levels.held & (static_cast<double>(bar) - Row(state.since) >= Row(lanes.bars));
+    const StopState& state = tile.stops[n];
+    const Levels levels(Row(holding), state, tile.door.stops, open);
+    Mask forced =
+        levels.held & (static_cast<double>(bar) - Row(state.since) >= Row(tile.door.stops.bars));
     reason = select(forced, code(Reason::time), reason);
     if (at_open) {
         reason = select(levels.target_at_open, code(Reason::profit), reason);
@@ -50,7 +71,7 @@ WINDTUNNEL_INLINE void force_exits(StopState& state, const StopLanes& lanes, con
         forced = forced | levels.stop_at_open | levels.target_at_open;
     }
     target = select(forced, 0.0, target);
-    select(forced, levels.side, Row(state.barred)).store(state.barred);
+    note_stop(tile, n, forced, levels.side);
 }
 
 // After a fill: a position that has been opened or turned round begins here.
@@ -60,6 +81,13 @@ WINDTUNNEL_INLINE void note_entry(StopState& state, const Row& before, const Row
     select(begins, price, Row(state.entry)).store(state.entry);
     select(begins, price, Row(state.best)).store(state.best);
     select(begins, static_cast<double>(bar), Row(state.since)).store(state.since);
+}
+
+// The trailing stop follows the extremes of the bars that have passed.
+WINDTUNNEL_INLINE void trail(StopState& state, const Row& units, double high, double low) {
+    const Row best(state.best);
+    select(units > 0.0, larger(best, high), select(units < 0.0, smaller(best, low), best))
+        .store(state.best);
 }
 
 // Inside a bar: exits at the levels that low and high reach, at the open where it lies beyond;
@@ -77,10 +105,8 @@ template <class Door>
         const Row units(holding);
         const Levels levels(units, state, tile.door.stops, open);
         const Mask is_long = units > 0.0;
-        const Row worst = select(is_long, low, high);
-        const Row best = select(is_long, high, low);
-        const Mask stopped = levels.held & (levels.side * worst <= levels.side * levels.stop);
-        const Mask reached = levels.held & (levels.side * best >= levels.side * levels.target);
+        const Mask stopped = levels.stopped(select(is_long, low, high));
+        const Mask reached = levels.reached(select(is_long, high, low));
         const Mask exits = stopped | reached;
         if (any(exits)) {
             const Mask at_open = levels.stop_at_open | levels.target_at_open;
@@ -98,12 +124,47 @@ template <class Door>
             }
             // Relative to the equity of the last mark, which is positive while there are units.
             a.turnover += select(exits, traded / a.equity, 0.0);
-            select(exits, levels.side, Row(state.barred)).store(state.barred);
+            note_stop(tile, n, exits, levels.side);
         }
     }
-    const Row left(holding);
-    const Row best(state.best);
-    const Row longer = select(best < high, high, best);
-    const Row shorter = select(best > low, low, best);
-    select(left > 0.0, longer, select(left < 0.0, shorter, best)).store(state.best);
+    trail(state, Row(holding), high, low);
+}
+
+// Gets the watch of a tile with one instrument ready again, after its positions have changed.
+[[gnu::noinline]] inline void set_watch(Tile<Signals>& tile, const Lane& holding) {
+    const StopLanes& lanes = tile.door.stops;
+    const StopState& state = tile.stops[0];
+    StopWatch& watch = tile.door.watch;
+    constexpr double kNever = __builtin_inf();
+    const Row side = side_of(Row(holding));
+    const Mask held = side != 0.0;
+    const Row entry = side * Row(state.entry);
+    select(held, entry * (1.0 - side * Row(lanes.loss)), -kNever).store(watch.fixed);
+    select(held, entry * (side * Row(lanes.profit) + 1.0), kNever).store(watch.target);
+    select(held, side * Row(state.best), -kNever).store(watch.best);
+    select(held, 1.0 - side * Row(lanes.trailing), __builtin_nan("")).store(watch.follow);
+    select(held, Row(state.since) + Row(lanes.bars), kNever).store(watch.until);
+}
+
+// The best prices back to where the finer rules look for them.
+WINDTUNNEL_INLINE void end_watch(Tile<Signals>& tile, const Lane& holding) {
+    Lane& best = tile.stops[0].best;
+    const Row side = side_of(Row(holding));
+    select(side != 0.0, side * Row(tile.door.watch.best), Row(best)).store(best);
+}
+
+// Whether a bar on which something trades reaches no level; trailing stops have then seen it.
+WINDTUNNEL_INLINE bool passes_by(Tile<Signals>& tile, double high, double low, bool tradable,
+                                 std::size_t bar) {
+    StopWatch& watch = tile.door.watch;
+    const Mask is_long = Row(tile.door.size) > 0.0;
+    const Row worst = select(is_long, low, 0.0 - high);
+    const Row best = select(is_long, high, 0.0 - low);
+    const Row so_far(watch.best);
+    const Row stop = larger(Row(watch.fixed), so_far * Row(watch.follow));
+    const Mask reached = (worst <= stop) | (best >= Row(watch.target)) |
+                         (Row(watch.until) <= static_cast<double>(bar));
+    if (tradable && any(reached)) return false;
+    select(so_far > -__builtin_inf(), larger(so_far, best), so_far).store(watch.best);
+    return true;
 }

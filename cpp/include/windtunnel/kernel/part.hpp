@@ -1,0 +1,138 @@
+// One vector of WINDTUNNEL_WIDTH doubles and what is true of its lanes. Compiled once for each
+// level; see levels.hpp. Rows are made of parts.
+
+typedef double Part __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
+typedef float NarrowPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(float))));
+typedef std::int64_t BitsPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
+
+WINDTUNNEL_INLINE Part magnitude(Part a) {
+    return (Part)((BitsPart)a & INT64_MAX);
+}
+WINDTUNNEL_INLINE Part spread(double number) {
+    return number - Part{};
+}
+WINDTUNNEL_INLINE Part load_part(const double* from) {
+    Part part;
+    std::memcpy(&part, from, sizeof part);
+    return part;
+}
+WINDTUNNEL_INLINE void store_part(Part part, double* to) {
+    std::memcpy(to, &part, sizeof part);
+}
+
+#if defined(WINDTUNNEL_MASK_REGISTERS)
+
+// A bit a lane, in the registers that AVX-512 has for it.
+typedef __mmask8 Truth;
+
+WINDTUNNEL_INLINE Truth less(Part a, Part b) {
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
+}
+WINDTUNNEL_INLINE Truth at_most(Part a, Part b) {
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LE_OQ);
+}
+WINDTUNNEL_INLINE Truth equal(Part a, Part b) {
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
+}
+WINDTUNNEL_INLINE Truth unequal(Part a, Part b) {
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_NEQ_UQ);
+}
+WINDTUNNEL_INLINE Truth both(Truth a, Truth b) {
+    return (Truth)(a & b);
+}
+WINDTUNNEL_INLINE Truth either(Truth a, Truth b) {
+    return (Truth)(a | b);
+}
+WINDTUNNEL_INLINE Truth neither(Truth a) {
+    return (Truth)~a;
+}
+WINDTUNNEL_INLINE Part choose(Truth truth, Part yes, Part no) {
+    return (Part)_mm512_mask_blend_pd(truth, (__m512d)no, (__m512d)yes);
+}
+// The larger and the smaller; the first where one of them is NaN. Under a mask of all, since
+// compilers take the plain form's unused operand for uninitialised.
+WINDTUNNEL_INLINE Part larger(Part a, Part b) {
+    return (Part)_mm512_maskz_max_pd(0xff, (__m512d)b, (__m512d)a);
+}
+WINDTUNNEL_INLINE Part smaller(Part a, Part b) {
+    return (Part)_mm512_maskz_min_pd(0xff, (__m512d)b, (__m512d)a);
+}
+WINDTUNNEL_INLINE bool holds(Truth truth) {
+    return truth != 0;
+}
+// Bit w is set where lane w is true, and where byte w is not zero.
+WINDTUNNEL_INLINE std::uint32_t bits_of(Truth truth) {
+    return truth;
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of_bytes(const std::uint8_t* from) {
+    std::uint64_t bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    const __m128i wide = _mm_cvtsi64_si128((long long)bytes);
+    return _mm_test_epi8_mask(wide, wide);
+}
+// Lane w is true where bit w of `bits` is set.
+WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
+    return (Truth)bits;
+}
+
+#else
+
+// All bits of a lane, or none.
+typedef BitsPart Truth;
+
+WINDTUNNEL_INLINE Truth less(Part a, Part b) {
+    return a < b;
+}
+WINDTUNNEL_INLINE Truth at_most(Part a, Part b) {
+    return a <= b;
+}
+WINDTUNNEL_INLINE Truth equal(Part a, Part b) {
+    return a == b;
+}
+WINDTUNNEL_INLINE Truth unequal(Part a, Part b) {
+    return a != b;
+}
+WINDTUNNEL_INLINE Truth both(Truth a, Truth b) {
+    return a & b;
+}
+WINDTUNNEL_INLINE Truth either(Truth a, Truth b) {
+    return a | b;
+}
+WINDTUNNEL_INLINE Truth neither(Truth a) {
+    return ~a;
+}
+WINDTUNNEL_INLINE Part choose(Truth truth, Part yes, Part no) {
+    return truth ? yes : no;
+}
+WINDTUNNEL_INLINE Part larger(Part a, Part b) {
+    return a < b ? b : a;
+}
+WINDTUNNEL_INLINE Part smaller(Part a, Part b) {
+    return b < a ? b : a;
+}
+WINDTUNNEL_INLINE bool holds(Truth truth) {
+    std::int64_t found = 0;
+    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) found |= truth[w];
+    return found != 0;
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of(Truth truth) {
+    std::uint32_t bits = 0;
+    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) {
+        bits |= static_cast<std::uint32_t>(truth[w] & 1) << w;
+    }
+    return bits;
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of_bytes(const std::uint8_t* from) {
+    std::uint32_t bits = 0;
+    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) {
+        bits |= static_cast<std::uint32_t>(from[w] != 0) << w;
+    }
+    return bits;
+}
+WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
+    BitsPart lane;
+    for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) lane[w] = std::int64_t{1} << w;
+    return (lane & (std::int64_t)bits) != 0;
+}
+
+#endif

@@ -119,7 +119,7 @@ def _count(panel: Panel, entries: object, exits: object, configurations: int | N
             f"exits: must have the dtype and shape of entries, {first.dtype} {first.shape}, "
             f"got {second.dtype} {second.shape}"
         )
-    width = first.shape[2]
+    width = int(first.shape[2])
     if first.dtype == np.bool_:
         if configurations not in {None, width}:
             raise BacktestError(

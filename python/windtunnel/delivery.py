@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import io
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import safetensors.numpy
 
 from windtunnel.config import study_digest
+from windtunnel.config.study import ModelSection
+from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.exporter import export_bundle
-from windtunnel.deployment.manifest import Evidence, Label, Policy, read_verified
+from windtunnel.deployment.manifest import (
+    PARAMETERS,
+    REFERENCE,
+    REFERENCE_BAR,
+    REPLAY,
+    Account,
+    Evidence,
+    Label,
+    Policy,
+    read_verified,
+)
 from windtunnel.deployment.registry import Registry, State
+from windtunnel.deployment.replay import ReplayCertificate, replay
 from windtunnel.deployment.replay_window import replay_frame
+from windtunnel.errors import BundleError
 from windtunnel.events import EventBus
 from windtunnel.findings import Findings
 from windtunnel.runs import Run
 from windtunnel.trainers.scoring import Network
 from windtunnel.validation import policy_table, window
+
+# What an export anew takes over from the manifest as it is.
+_KEPT = (
+    "name", "study_digest", "run", "trial", "fingerprint", "features", "warmup", "window",
+    "cross_section", "label", "symbols", "policy", "fill", "account",
+    "periods_per_year", "periods", "metrics", "verdict",
+    "evidence", "model",
+)  # fmt: skip
 
 
 def decisions(found: Findings) -> pl.DataFrame:
@@ -98,8 +127,74 @@ def export(found: Findings, path: Path) -> None:
             found.model.scores,
             found.model.exposures,
             context=context,
+            equity=found.holdout.champion.equity[:, 0] if found.holdout else None,
+        ),
+        account=Account(
+            initial_cash=course.execution.initial_cash,
+            maintenance=course.execution.maintenance,
+            participation=course.execution.participation,
+            lot_size=course.execution.lot_size,
+            costs=asdict(course.costs),
         ),
     )
+
+
+def export_again(source: Path, path: Path) -> ReplayCertificate:
+    """Export a bundle's parameters anew, with the jax that is installed; it has to replay.
+
+    Parameters and the model's specification are the durable form of a model; a compiled
+    program is promised to load for about six months.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, was not made by a model family known here, or what is exported
+        does not replay; nothing is left at `path` then.
+    """
+    manifest, contents = read_verified(source)
+    flat = safetensors.numpy.load(contents[PARAMETERS])
+    if not {"mean", "scale"} <= set(flat) or "family" not in manifest.model:
+        raise BundleError(
+            f"bundle {str(source)!r}: its parameters are not those of a model family",
+            "Export it with the code that made it",
+        )
+    network = Network.build(ModelSection.model_validate(manifest.model), manifest.label.kind)
+    reference = pl.read_parquet(io.BytesIO(contents[REFERENCE]))
+    bars = reference[REFERENCE_BAR].to_numpy() if REFERENCE_BAR in reference.columns else None
+    kept = {name: getattr(manifest, name) for name in _KEPT}
+    kept["metrics"] = {k: math.nan if v is None else v for k, v in manifest.metrics.items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        export_bundle(
+            Path(scratch) / "bundle",
+            score=network.score,
+            params=_nested(flat),
+            reference=reference.select(manifest.features).to_numpy(),
+            reference_bars=bars,
+            replay=pl.read_parquet(io.BytesIO(contents[REPLAY])),
+            **kept,
+        )
+        certificate = replay(load_bundle(Path(scratch) / "bundle"))
+        if not certificate.ok:
+            raise BundleError(
+                f"bundle {str(source)!r}, exported again: {certificate.sentence}",
+                "The model family has changed since: export it with the version that made it",
+            )
+        if path.exists():
+            raise BundleError(f"bundle {str(path)!r} exists already", "Give another path")
+        (Path(scratch) / "bundle").rename(path)
+    return certificate
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `flat_parameters` for nested dicts, which model families use throughout."""
+    nested: dict[str, Any] = {}
+    for name, leaf in flat.items():
+        *parents, last = name.split("/")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = leaf
+    return nested
 
 
 def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State]:

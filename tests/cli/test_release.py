@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from windtunnel.cli.app import app
 from windtunnel.deployment.registry import Registry
-from windtunnel.errors import PromotionRefusedError, RegistryError
+from windtunnel.errors import BundleError, PromotionRefusedError, RegistryError
 from windtunnel.events import PredictionFailed, PredictionServed
 from windtunnel.memory_bank import MemoryBank
 from windtunnel.monitoring.prometheus import PrometheusObserver
@@ -34,6 +34,11 @@ def bundles(tmp_path_factory):
         maker.export_example(example, directory / "1"),
         maker.export_example(example, directory / "2", trial=42),
         maker.export_example(example, directory / "3", trial=43, evidence=None),
+        maker.export_example(
+            example,
+            directory / "4",
+            account=maker.ACCOUNT.model_copy(update={"initial_cash": 1.0}),
+        ),
     ]
 
 
@@ -49,7 +54,7 @@ def windtunnel(*arguments):
 def test_from_registration_to_rollback(bundles, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     MemoryBank("memory_bank").initialise()
-    for number, bundle in enumerate(bundles, start=1):
+    for number, bundle in enumerate(bundles[:3], start=1):
         told = windtunnel("register", bundle, "--reason", "tried")
         assert told == {"model": "example", "version": number}
     first = windtunnel("promote", "example", 1, "--reason", "the first", "--who", "ada")
@@ -143,7 +148,7 @@ def metrics_of():
         server.server_close()
 
 
-@pytest.mark.parametrize(("failing", "code", "champion"), [(0.0, 0, 2), (0.5, 11, 1)])
+@pytest.mark.parametrize(("failing", "code", "champion"), [(0.0, 0, 2), (0.5, 14, 1)])
 def test_canary_is_judged_from_outside(
     bundles, tmp_path, monkeypatch, metrics_of, failing, code, champion
 ):
@@ -160,3 +165,22 @@ def test_canary_is_judged_from_outside(
     assert told["ruling"]["decision"] == ("promote" if champion == 2 else "withdraw")
     with pytest.raises(RegistryError, match="has no canary to judge"):
         windtunnel(*command)
+
+
+def test_bundles_are_inspected_verified_and_exported(bundles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = windtunnel("bundle", "inspect", bundles[0])
+    assert (told["name"], told["trial"], len(told["digest"])) == ("example", 41, 64)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "bundle").symlink_to(bundles[0])
+    told = windtunnel("bundle", "verify", "run")
+    assert told["decisions"]["ok"]
+    assert told["equity"]["bars"] == 80
+    text = CliRunner().invoke(app, ["bundle", "inspect", str(bundles[0])]).stdout
+    assert "SHA-256" in text
+    with pytest.raises(BundleError, match=r"does not replay: .* Equity differs on 80 of 80"):
+        windtunnel("bundle", "verify", bundles[3])
+    kept = Path(__file__).parents[1] / "data" / "bundles" / "2026-11-25"
+    done = CliRunner().invoke(app, ["export", str(kept), "again"])
+    assert "exposures are equal" in done.stdout
+    assert windtunnel("bundle", "verify", "again")["decisions"]["ok"]

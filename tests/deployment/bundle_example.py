@@ -7,7 +7,7 @@ the bundle gives can be held to something that shares no code with it.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,27 @@ import jax.numpy as jnp
 import numpy as np
 import polars as pl
 
+from windtunnel.backtest.costs import Costs
+from windtunnel.backtest.execution import Execution
+from windtunnel.backtest.oracle import simulate_policy
 from windtunnel.backtest.policy import target_exposures
 from windtunnel.data.align import to_panel
 from windtunnel.data.panel import Panel
 from windtunnel.data.samples import sample_path
 from windtunnel.deployment.exporter import export_bundle
-from windtunnel.deployment.manifest import Evidence, Label, Policy
+from windtunnel.deployment.manifest import Account, Evidence, Label, Policy
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay_window import replay_frame
 from windtunnel.features.compute import compute
 
 FEATURES = ("return_1", "return_5", "volatility_20", "rsi_14", "zscore_20", "rank_return_20")
 POLICY = Policy(enter=0.2, exit=0.1, leverage=1.5, long_only=False, band=0.02)
+ACCOUNT = Account(
+    initial_cash=100_000.0,
+    maintenance=0.0,
+    lot_size=0.0,
+    costs={"fee": 2e-4, "half_spread": 1e-4, "borrow_apr": 0.01, "financing_apr": 0.03},
+)
 WINDOW = 80  # bars
 
 
@@ -101,6 +110,27 @@ def plain_score(params: Any, x: np.ndarray) -> np.ndarray:
     return out.astype(np.float32)
 
 
+def plain_equity(example: Example) -> np.ndarray:
+    """Equity of the window by the oracle, from scores; no code shared with the engine."""
+    last = example.first + WINDOW
+    arrays = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
+    panel = example.panel
+    window = replace(panel, **{name: getattr(panel, name)[example.first : last] for name in arrays})
+    ledger = simulate_policy(
+        window,
+        example.scores[example.first : last],
+        enter=POLICY.enter,
+        exit=POLICY.exit,
+        leverage=POLICY.leverage,
+        band=POLICY.band,
+        long_only=POLICY.long_only,
+        costs=Costs(**ACCOUNT.costs),
+        execution=Execution(initial_cash=ACCOUNT.initial_cash),
+        periods_per_year=252.0,
+    )
+    return np.asarray(ledger.equity)
+
+
 def export_example(example: Example, path: Path, **changes: Any) -> Path:
     """Export the example to `path`; `changes` replace arguments of the exporter."""
     panel, first = example.panel, example.first
@@ -133,9 +163,25 @@ def export_example(example: Example, path: Path, **changes: Any) -> Path:
             example.scores[first:last],
             example.exposures,
             context=example.warmup,
+            equity=plain_equity(example),
         ),
+        "account": ACCOUNT,
     }
     return export_bundle(path, **{**arguments, **changes})
+
+
+def export_scored(example: Example, path: Path, scores: np.ndarray, **changes: Any) -> Path:
+    """Export another model than the example's, whose scores (T, N) are `scores`."""
+    last = example.first + WINDOW
+    exposures, _ = target_exposures(
+        scores[example.first : last],
+        example.panel.listed[example.first : last],
+        enter=POLICY.enter,
+        exit=POLICY.exit,
+        leverage=POLICY.leverage,
+        long_only=POLICY.long_only,
+    )
+    return export_example(replace(example, scores=scores, exposures=exposures), path, **changes)
 
 
 def publish(registry: Registry, bundle: Path) -> int:

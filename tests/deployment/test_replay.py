@@ -6,6 +6,8 @@ import pytest
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.manifest import Policy
 from windtunnel.deployment.replay import certify, replay
+from windtunnel.deployment.replay_equity import replay_equity
+from windtunnel.errors import BundleError
 
 POLICY = Policy(enter=0.2, exit=0.1, leverage=1.0, long_only=True, band=0.0)
 
@@ -105,3 +107,59 @@ def test_nothing_shown_is_not_ok():
     certificate = certify(nothing, flat, nothing, flat, policy=POLICY)
     assert not certificate.ok
     assert "no defined score" in certificate.sentence
+
+
+def test_equity_of_the_oracle_replays(bundle_path, maker):
+    certificate = replay_equity(load_bundle(bundle_path))
+    assert certificate.ok
+    assert certificate.bars == maker.WINDOW
+    assert certificate.largest_difference < 1e-12
+    assert "Equity on 80 bars replays within 1e-09" in certificate.sentence
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"costs": {"fee": 3e-4, "half_spread": 1e-4, "borrow_apr": 0.01, "financing_apr": 0.03}},
+        {"initial_cash": 100_001.0},
+        {"maintenance": 0.99},
+    ],
+)
+def test_equity_of_another_account_does_not_replay(maker, example, tmp_path, account):
+    other = maker.ACCOUNT.model_copy(update=account)
+    bundle = load_bundle(maker.export_example(example, tmp_path / "b", account=other))
+    certificate = replay_equity(bundle)
+    assert not certificate.ok
+    assert "Equity differs on" in certificate.sentence
+    assert replay(bundle).ok, "the decisions are the same"
+
+
+def test_account_that_this_engine_does_not_know_is_named(maker, example, tmp_path):
+    costs = {**maker.ACCOUNT.costs, "stamp_duty": 0.005}
+    other = maker.ACCOUNT.model_copy(update={"costs": costs})
+    bundle = load_bundle(maker.export_example(example, tmp_path / "b", account=other))
+    with pytest.raises(BundleError, match=r"its account cannot be backtested: .*stamp_duty"):
+        replay_equity(bundle)
+
+
+def test_equity_that_was_not_looked_at_is_not_invented(maker, example, tmp_path):
+    last = example.first + maker.WINDOW
+    window = maker.replay_frame(
+        example.panel,
+        (example.first, last),
+        example.scores[example.first : last],
+        example.exposures,
+        context=example.warmup,
+    )
+    bundle = load_bundle(maker.export_example(example, tmp_path / "b", replay=window))
+    certificate = replay_equity(bundle)
+    assert (certificate.ok, certificate.bars) == (True, 0)
+    with pytest.raises(BundleError, match=r"equity: must be \(window,\) = \(80,\), got \(3,\)"):
+        maker.replay_frame(
+            example.panel,
+            (example.first, last),
+            example.scores[example.first : last],
+            example.exposures,
+            context=example.warmup,
+            equity=np.ones(3),
+        )

@@ -24,7 +24,7 @@ from windtunnel.cli.release import (
 )
 from windtunnel.errors import RegistryError
 
-NOT_PROMOTED = 11
+NOT_PROMOTED = 14
 
 app = typer.Typer(help="Try a version beside the champion.", no_args_is_help=True)
 
@@ -137,7 +137,7 @@ def judge(
 ) -> None:
     """Compare the canary with the champion until it is promoted or withdrawn.
 
-    Ends with 0 when the canary is promoted, with 11 when it is not.
+    Ends with 0 when the canary is promoted, with 14 when it is not.
     """
     from windtunnel.monitoring.canary_judge import Ruling, Terms  # noqa: PLC0415 - numpy
     from windtunnel.monitoring.canary_watch import watch  # noqa: PLC0415 - prometheus_client

@@ -36,6 +36,7 @@ from windtunnel.deployment.manifest import (
     REFERENCE_BAR,
     REPLAY,
     SEAL,
+    Account,
     Evidence,
     Label,
     Manifest,
@@ -77,6 +78,7 @@ def export_bundle(
     reference: Float32Array,
     replay: pl.DataFrame,
     reference_bars: npt.NDArray[np.integer] | None = None,
+    account: Account | None = None,
 ) -> Path:
     """Write a bundle to `path`, whole or not at all.
 
@@ -140,6 +142,7 @@ def export_bundle(
         symbols=symbols,
         policy=policy,
         fill=fill,
+        account=account,
         periods_per_year=periods_per_year,
         periods=dict(periods),
         metrics={

@@ -73,7 +73,9 @@ def require(name: str, version: int, findings: Sequence[Finding], *, force: bool
     if not lacking or (force and "replay" not in lacking):
         return
     reasons = "; ".join(
-        f"{finding.rule}: {finding.sentence}" for finding in findings if not finding.passed
+        f"{finding.rule}: {finding.sentence.rstrip('.')}"
+        for finding in findings
+        if not finding.passed
     )
     remedy = (
         "Export it again with the versions that serve it; a replay cannot be forced"

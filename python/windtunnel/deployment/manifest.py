@@ -66,6 +66,20 @@ class Evidence(_Part):
     earlier_looks: int = Field(ge=0)
 
 
+class Account(_Part):
+    """The account that the replay sample's equity is of: capital, limits and costs.
+
+    Fields as in `windtunnel.backtest.execution.Execution`; `costs` by the names of
+    `windtunnel.backtest.costs.Costs`, as fractions.
+    """
+
+    initial_cash: float = Field(gt=0)
+    maintenance: float = Field(ge=0, lt=1)
+    participation: float | None = Field(default=None, gt=0, le=1)
+    lot_size: float = Field(ge=0)
+    costs: dict[str, float]
+
+
 class Manifest(_Part):
     """The manifest of a bundle.
 
@@ -93,6 +107,7 @@ class Manifest(_Part):
     symbols: tuple[str, ...] = Field(min_length=1)
     policy: Policy
     fill: str
+    account: Account | None = None
     periods_per_year: float = Field(gt=0)
     periods: dict[str, tuple[str, str]]
     metrics: dict[str, float | None]

@@ -42,12 +42,15 @@ Certify: TypeAlias = Callable[[Path], tuple[bool, str]]
 
 
 def replay_certificate(path: Path) -> tuple[bool, str]:
-    """Load and replay the bundle at `path`: whether it passed, and the sentence."""
+    """Load and replay the bundle at `path`, equity too: whether it passed, and in words."""
     from windtunnel.deployment.bundle import load_bundle  # noqa: PLC0415 - jax, 0.5 s
     from windtunnel.deployment.replay import replay  # noqa: PLC0415 - jax, numba
+    from windtunnel.deployment.replay_equity import replay_equity  # noqa: PLC0415 - the engine
 
-    certificate = replay(load_bundle(path))
-    return certificate.ok, certificate.sentence
+    bundle = load_bundle(path)
+    decisions = replay(bundle)
+    money = replay_equity(bundle)
+    return decisions.ok and money.ok, f"{decisions.sentence} {money.sentence}"
 
 
 class Registry(RegistryReader):
@@ -105,7 +108,7 @@ class Registry(RegistryReader):
         ok, sentence = self._certify(source)
         if not ok:
             raise RegistryError(
-                f"bundle {str(source)!r} does not replay: {sentence}",
+                f"bundle {str(source)!r} does not replay: {sentence.rstrip('.')}",
                 "Export it again with the versions that serve it; it was not registered",
             )
         seen = self.state(manifest.name)
@@ -222,7 +225,7 @@ class Registry(RegistryReader):
         ok, sentence = self._certify(self.local(version))
         if not ok:
             raise RegistryError(
-                f"{name!r}: version {version.version} does not replay: {sentence}",
+                f"{name!r}: version {version.version} does not replay: {sentence.rstrip('.')}",
                 "Export it again with the versions that serve it",
             )
 

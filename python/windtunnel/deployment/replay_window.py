@@ -29,12 +29,15 @@ class ReplayWindow:
         NaN where the model had no opinion.
     exposures : (T - first, N) float64
         NaN where the instrument had no bar.
+    equity : (T - first,) float64 or None
+        At every close of the window; None where it was not looked at.
     """
 
     panel: Panel
     first: int
     scores: Float32Array
     exposures: Float64Array
+    equity: Float64Array | None = None
 
 
 def replay_frame(
@@ -44,6 +47,7 @@ def replay_frame(
     exposures: npt.NDArray[np.floating],
     *,
     context: int,
+    equity: Float64Array | None = None,
 ) -> pl.DataFrame:
     """Cut the replay sample of a bundle out of a study's panel.
 
@@ -56,13 +60,17 @@ def replay_frame(
         What the study saw there, the policy starting flat at the window's first bar.
     context : int
         Bars to keep before the window, at least the features' warm-up.
+    equity : (window length,) float64, optional
+        What those exposures made of the account; absent where the window must not be looked at
+        as money.
 
     Returns
     -------
     polars.DataFrame
         One row a bar, sorted by (timestamp, symbol): the bar, `decision` (whether it lies
         in the window), `score` Float32 and `exposure` Float64 (null outside the window,
-        and where undefined).
+        and where undefined); with an equity also `equity` Float64, that of the bar's
+        timestamp.
 
     Raises
     ------
@@ -83,6 +91,11 @@ def replay_frame(
                 f"{label}: must be (window, instruments) = {expected}, got {array.shape}",
                 "Give one value a bar of the window and instrument",
             )
+    if equity is not None and equity.shape != expected[:1]:
+        raise BundleError(
+            f"equity: must be (window,) = {expected[:1]}, got {equity.shape}",
+            "Give one value a bar of the window",
+        )
     start = max(0, first - context)
     bar, instrument = np.nonzero(panel.listed[start:last])
     at = bar + start
@@ -103,6 +116,8 @@ def replay_frame(
     ):
         values = np.where(inside, array[row, instrument], np.nan).astype(kind)
         columns[label] = pl.Series(values).fill_nan(None)
+    if equity is not None:
+        columns["equity"] = pl.Series(np.where(inside, equity[row], np.nan)).fill_nan(None)
     return pl.DataFrame(columns)
 
 
@@ -119,4 +134,8 @@ def read_replay(frame: pl.DataFrame) -> ReplayWindow:
     exposures = np.full(shape, np.nan, np.float64)
     scores[row - first, column] = inside["score"].fill_null(np.nan).to_numpy()
     exposures[row - first, column] = inside["exposure"].fill_null(np.nan).to_numpy()
-    return ReplayWindow(panel, first, scores, exposures)
+    equity = None
+    if "equity" in inside.columns:
+        equity = np.full(shape[0], np.nan, np.float64)
+        equity[row - first] = inside["equity"].fill_null(np.nan).to_numpy()
+    return ReplayWindow(panel, first, scores, exposures, equity)

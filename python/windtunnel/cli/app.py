@@ -2,8 +2,8 @@
 
 Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
 4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
-memory bank; 10 an audit failed; 13 the settings of the service; 14 a canary was not
-promoted; 130 interrupted, and resumable.
+memory bank; 10 an audit failed; 11 monitoring; 12 a re-study was refused; 13 the settings of
+the service; 14 a canary was not promoted; 130 interrupted, and resumable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from windtunnel.cli import bundle, canary, memory, release, show
+from windtunnel.cli import bundle, canary, memory, monitor, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.cli.serve import serve, token
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(memory.app, name="memory")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(canary.app, name="canary")
+app.add_typer(monitor.app, name="monitor")
 app.command()(audit)
 for command in (
     serve,

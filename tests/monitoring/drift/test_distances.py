@@ -9,15 +9,21 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import MonitoringError
 from windtunnel.monitoring.drift.distances import count_cells, distances
-from windtunnel.monitoring.drift.reference import CELLS, DriftReference, build_reference
+from windtunnel.monitoring.drift.reference import CELLS, COUNTS, DriftReference, build_reference
 
 
 def three(reference: DriftReference, own: np.ndarray, window: np.ndarray) -> np.ndarray:
     """(F, 3): the statistics of a window against the rows that the reference was made of."""
-    counts = np.zeros((2, len(reference.names), CELLS))
+    counts = np.zeros((2, len(reference.names), COUNTS))
     for k, rows in enumerate((own, window)):
         first_row = np.arange(len(rows) + 1)
-        count_cells(reference.cells_of(rows), first_row, np.arange(len(rows)), counts[k])
+        count_cells(
+            reference.cells_of(rows),
+            reference.beyond_of(rows),
+            first_row,
+            np.arange(len(rows)),
+            counts[k],
+        )
     out = np.empty((len(reference.names), 3))
     distances(counts[0], counts[1], reference.widths, reference.groups, out)
     return out
@@ -65,11 +71,16 @@ def test_near_to_scipys(
         # and what of the window lies within it.
         assert ours[f, 1] <= exact + 1e-12
         assert ours[f, 1] >= exact - 1 / CELLS - 1e-9
-        edges = reference.edges[f]
-        inside = np.clip(window[:, f], edges[0], edges[-1])
-        clipped = np.clip(own[:, f], edges[0], edges[-1])
-        area = stats.wasserstein_distance(clipped, inside) / own[:, f].std()
+        area = stats.wasserstein_distance(own[:, f], window[:, f]) / own[:, f].std()
         assert ours[f, 2] == pytest.approx(area, abs=0.1)
+
+
+def test_what_lies_far_outside_counts_by_how_far(
+    own: np.ndarray, reference: DriftReference
+) -> None:
+    ten, hundred = (three(reference, own, own * factor)[0, 2] for factor in (10.0, 100.0))
+    assert ten == pytest.approx(9 * np.abs(own[:, 0]).mean(), rel=0.05)
+    assert 10 < hundred < 20  # each value counts for twenty deviations at most
 
 
 def test_a_sample_is_at_no_distance_from_itself(own: np.ndarray, reference: DriftReference) -> None:

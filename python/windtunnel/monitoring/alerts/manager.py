@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +40,8 @@ class AlertManager:
 
     All times are the conditions' own, so that a replay over years says what monitoring would
     have said then. Every alert becomes an event, `AlertRaised` and later `AlertResolved`,
-    silenced or not; a silence and a cooldown withhold messages alone.
+    silenced or not; a silence and a cooldown withhold messages alone. Safe to use from several
+    threads.
 
     Parameters
     ----------
@@ -74,22 +76,25 @@ class AlertManager:
         self._draw, self._link = draw, link
         self._silences = tuple(silences)
         self._path = state
+        self._lock = threading.Lock()
         self._standing = _read(state) if state is not None else {}
 
     def consider(self, conditions: Iterable[Condition]) -> None:
         """Take note of conditions of one moment; what they lead to is sent together, by rule."""
         notices: dict[tuple[str, ...], list[Notice]] = {}
         changed = False
-        for condition in conditions:
-            for rule in self._rules:
-                if not rule.concerns(condition):
-                    continue
-                changed = True
-                notice = self._step(rule, condition)
-                if notice is not None:
-                    notices.setdefault(rule.sinks, []).append(notice)
-        if changed and self._path is not None:
-            self._write(self._path)
+        with self._lock:
+            for condition in conditions:
+                for rule in self._rules:
+                    if not rule.concerns(condition):
+                        continue
+                    changed = True
+                    notice = self._step(rule, condition)
+                    if notice is not None:
+                        notices.setdefault(rule.sinks, []).append(notice)
+            if changed and self._path is not None:
+                self._write(self._path)
+        # Sending may take a while, and needs nothing of the above.
         for sinks, found in notices.items():
             for message in grouped(found):
                 self._deliver(message, sinks)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.monitoring.alerts.condition import Condition
-from windtunnel.monitoring.decay.confidence import EmpiricalBernstein, Interval
+from windtunnel.monitoring.decay.confidence import AsymptoticSequence, EmpiricalBernstein, Interval
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -25,9 +25,11 @@ class SkillWatch:
     The coefficient is 3 E[u v] with u the score's rank among the reference's scores, scaled to
     [-1, 1], and v the outcome's: its sign for a direction, and 2 Phi(y / s) - 1 for a return
     in units of volatility, s from the outcomes seen before. When both have their reference's
-    distribution this is Spearman's rank correlation; as an average of bounded terms it has a
-    confidence sequence, which a correlation has not. The mean outcome so far is taken off v
-    first, so that a rising market is no skill.
+    distribution this is Spearman's rank correlation; as an average it has a confidence
+    sequence, which a correlation has not. The mean outcome so far is taken off v first, so
+    that a rising market is no skill. Its sequence is the asymptotic one: the exact one for
+    bounded terms would need years of bars to say anything of a coefficient of 0.05.
+    Calibration is watched by the exact one.
 
     Outcomes of neighbouring bars share most of their window. Only every `horizon`-th bar is
     used, whose windows do not overlap.
@@ -64,7 +66,7 @@ class SkillWatch:
         known = np.asarray(reference_scores, np.float64)
         self._reference = np.sort(known[~np.isnan(known)])
         # Alarms are one-sided: twice the level leaves alpha on the side that matters.
-        self._ic = EmpiricalBernstein(min(2 * alpha, 0.5), -6.0, 6.0)
+        self._ic = AsymptoticSequence(min(2 * alpha, 0.5))
         self._residual = EmpiricalBernstein(alpha, -1.0, 1.0)
         self._since_used = 0
         self._bars = 0
@@ -137,7 +139,7 @@ class SkillWatch:
         high = np.searchsorted(self._reference, score, side="right")
         u = (low + high) / max(len(self._reference), 1) - 1.0
         v = self._scaled(outcome)
-        self._ic.add(float(np.clip(3.0 * np.mean(u * (v - self._mean_outcome)), -6.0, 6.0)))
+        self._ic.add(float(3.0 * np.mean(u * (v - self._mean_outcome))))
         for each in v:
             self._outcomes += 1
             self._mean_outcome += (float(each) - self._mean_outcome) / self._outcomes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from windtunnel.monitoring.drift import distances as marginal
 from windtunnel.monitoring.drift.multivariate import Discriminant, squared_mmd
-from windtunnel.monitoring.drift.reference import CELLS, DriftReference
+from windtunnel.monitoring.drift.reference import COUNTS, DriftReference
 
 Float64Array = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -85,10 +85,7 @@ class Comparison:
     def __init__(self, reference: DriftReference, *, seed: int = 0) -> None:
         self.reference = reference
         self._discriminant = Discriminant(reference.embedded, seed=seed)
-        counts = np.zeros((len(reference.names), CELLS))
-        everything = np.arange(reference.bars)
-        marginal.count_cells(reference.cells, reference.first_row, everything, counts)
-        self._counts = counts
+        self._counts = self._count(np.arange(reference.bars))
         self._mean = reference.embedded.mean(axis=0, dtype=np.float64)
 
     def window(self, rows: Float64Array, first_row: Int64Array) -> Float64Array:
@@ -100,7 +97,9 @@ class Comparison:
         reference = self.reference
         bars = np.arange(len(first_row) - 1)
         counts = np.empty_like(self._counts)
-        marginal.count_cells(reference.cells_of(rows), first_row, bars, counts)
+        marginal.count_cells(
+            reference.cells_of(rows), reference.beyond_of(rows), first_row, bars, counts
+        )
         embedded = reference.embedding(rows)
         middle = first_row[len(bars) // 2]
         return self._statistics(
@@ -117,7 +116,6 @@ class Comparison:
         reference = self.reference
         random = np.random.default_rng(seed)
         raw = np.empty((resamples, 3 * len(reference.names) + 2))
-        ours, theirs = np.empty_like(self._counts), np.empty_like(self._counts)
         sums = np.add.reduceat(
             reference.embedded.astype(np.float64), reference.first_row[:-1], axis=0
         )
@@ -125,13 +123,15 @@ class Comparison:
         for b in range(resamples):
             again = stationary_indices(random, reference.bars, reference.bars, reference.block)
             drawn = stationary_indices(random, window, reference.bars, reference.block)
-            marginal.count_cells(reference.cells, reference.first_row, again, ours)
-            marginal.count_cells(reference.cells, reference.first_row, drawn, theirs)
             weight = np.bincount(again, minlength=reference.bars).astype(np.float64)
             mean = weight @ sums / (weight @ rows)
             half = window // 2
             raw[b] = self._statistics(
-                ours, theirs, self._embedded(drawn[:half]), self._embedded(drawn[half:]), mean
+                self._count(again),
+                self._count(drawn),
+                self._embedded(drawn[:half]),
+                self._embedded(drawn[half:]),
+                mean,
             )
         scaled = _scaled(raw)
         centre, spread = scaled.mean(axis=0), scaled.std(axis=0)
@@ -145,6 +145,12 @@ class Comparison:
             np.sort(by_feature, axis=0),
             reference.stretches,
         )
+
+    def _count(self, bars: Int64Array) -> Float64Array:
+        reference = self.reference
+        counts = np.empty((len(reference.names), COUNTS))
+        marginal.count_cells(reference.cells, reference.beyond, reference.first_row, bars, counts)
+        return counts
 
     def _embedded(self, bars: Int64Array) -> Float32Array:
         first = self.reference.first_row

@@ -20,14 +20,24 @@ PSI_EPSILON = 0.5
 
 @njit(nogil=True, cache=True)
 def count_cells(
-    cells: npt.NDArray[np.uint8], first_row: Int64Array, bars: Int64Array, counts: Float64Array
+    cells: npt.NDArray[np.uint8],
+    beyond: npt.NDArray[np.float32],
+    first_row: Int64Array,
+    bars: Int64Array,
+    counts: Float64Array,
 ) -> None:
-    """Count the cells of the rows of `bars` (with repetition) into `counts` (F, CELLS)."""
+    """Count the rows of `bars` (with repetition) into `counts` (F, COUNTS).
+
+    A feature's rows by cell, then the sums of how far they lie below and above the edges.
+    """
     counts[:] = 0.0
+    below = counts.shape[1] - 2
     for bar in bars:
         for row in range(first_row[bar], first_row[bar + 1]):
             for f in range(counts.shape[0]):
                 counts[f, cells[row, f]] += 1.0
+                counts[f, below] += beyond[row, f, 0]
+                counts[f, below + 1] += beyond[row, f, 1]
 
 
 @njit(nogil=True, cache=True)
@@ -42,8 +52,8 @@ def distances(
 
     Parameters
     ----------
-    reference, window : (F, CELLS) float64
-        Counts; both samples hold at least one row.
+    reference, window : (F, COUNTS) float64
+        From `count_cells`; both samples hold at least one row.
     widths : (F, CELLS - 1) float64
         Cell widths in reference standard deviations.
     groups : (F, CELLS) int64
@@ -52,14 +62,16 @@ def distances(
         Written: the population stability index sum (p - q) ln(p / q) over deciles of the
         reference, each count increased by one half; the largest |F - G| at the cells'
         edges; and the sum of |F - G| times the cell's width, in reference standard
-        deviations. The last two are those of Kolmogorov and Smirnov and of Wasserstein (first
-        order) with all values moved to the upper edge of their cell: what lies beyond the
-        reference's outermost edges counts as lying there.
+        deviations, with the differences in how far values lie beyond the outermost edges on
+        average. The last two are those of Kolmogorov and Smirnov and of Wasserstein (first
+        order) with all values moved to the upper edge of their cell. Without the part beyond
+        the edges a value a hundred times too large would be as good as one at the edge.
     """
-    features, cells = reference.shape
+    features, columns = reference.shape
+    cells = columns - 2
     for f in range(features):
-        n = reference[f].sum()
-        m = window[f].sum()
+        n = reference[f, :cells].sum()
+        m = window[f, :cells].sum()
         below_n = 0.0
         below_m = 0.0
         largest = 0.0
@@ -75,6 +87,8 @@ def distances(
                 gap = abs(below_n / n - below_m / m)
                 largest = max(largest, gap)
                 area += gap * widths[f, i]
+        for side in range(cells, columns):
+            area += abs(reference[f, side] / n - window[f, side] / m)
         index = 0.0
         p /= p.sum()
         q /= q.sum()

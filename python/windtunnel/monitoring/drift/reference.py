@@ -15,6 +15,8 @@ Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
 CELLS = 120  # of equal reference mass, a feature
+COUNTS = CELLS + 2  # what is counted: rows by cell, then how far they lie below and above
+_FARTHEST = 20.0  # standard deviations; one wild value must not decide for a window
 # A window compared with fewer bars than these can be called anything.
 FEWEST_BARS = 100
 
@@ -37,6 +39,10 @@ class DriftReference:
         Distance from one edge to the next in units of the feature's standard deviation.
     cells : (R, F) uint8
         The cell of each value.
+    spread : (F,) float64
+        Standard deviations, 1 for a constant feature.
+    beyond : (R, F, 2) float32
+        How far each value lies below the lowest and above the highest edge, in `spread`.
     groups : (F, CELLS) int64
         The decile of the reference to which a cell belongs, for the stability index.
     embedding : Embedding
@@ -50,6 +56,8 @@ class DriftReference:
     first_row: Int64Array
     edges: Float64Array
     widths: Float64Array
+    spread: Float64Array
+    beyond: npt.NDArray[np.float32]
     cells: npt.NDArray[np.uint8]
     groups: Int64Array
     embedding: Embedding
@@ -68,10 +76,11 @@ class DriftReference:
 
     def cells_of(self, rows: Float64Array) -> npt.NDArray[np.uint8]:
         """The cells (n, F) of rows (n, F): cell i holds edge i - 1 < x <= edge i."""
-        columns = [
-            np.searchsorted(edges, rows[:, f], side="left") for f, edges in enumerate(self.edges)
-        ]
-        return np.stack(columns, axis=1).astype(np.uint8)
+        return _cells(rows, self.edges)
+
+    def beyond_of(self, rows: Float64Array) -> npt.NDArray[np.float32]:
+        """How far rows (n, F) lie outside the outermost edges: (n, F, 2) as `beyond`."""
+        return _beyond(rows, self.edges, self.spread)
 
 
 def build_reference(
@@ -127,8 +136,7 @@ def build_reference(
     spread = values.std(axis=0)
     spread[spread == 0.0] = 1.0
     widths = np.diff(edges, axis=1, append=edges[:, -1:]) / spread[:, None]
-    columns = [np.searchsorted(edges[f], values[:, f], side="left") for f in range(len(names))]
-    cells = np.stack(columns, axis=1).astype(np.uint8)
+    cells = _cells(values, edges)
     embedding = Embedding.fit(values, seed=seed)
     return DriftReference(
         names=names,
@@ -136,12 +144,26 @@ def build_reference(
         first_row=first_row.astype(np.int64),
         edges=np.ascontiguousarray(edges),
         widths=np.ascontiguousarray(widths),
+        spread=spread,
+        beyond=_beyond(values, edges, spread),
         cells=cells,
         groups=_deciles(cells),
         embedding=embedding,
         embedded=embedding(values),
         block=_block(values, first_row),
     )
+
+
+def _cells(rows: Float64Array, edges: Float64Array) -> npt.NDArray[np.uint8]:
+    columns = [np.searchsorted(own, rows[:, f], side="left") for f, own in enumerate(edges)]
+    return np.stack(columns, axis=1).astype(np.uint8)
+
+
+def _beyond(
+    rows: Float64Array, edges: Float64Array, spread: Float64Array
+) -> npt.NDArray[np.float32]:
+    both = np.stack([edges[:, 0] - rows, rows - edges[:, -1]], axis=2)
+    return np.clip(both / spread[:, None], 0.0, _FARTHEST).astype(np.float32)
 
 
 def _deciles(cells: npt.NDArray[np.uint8]) -> Int64Array:

@@ -1,0 +1,89 @@
+"""Whether bars arrive at all, and of every instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.duration import in_words
+
+_TOLERATED = 3  # times the longest gap that the bundle's own bars have
+
+
+class BarWatch:
+    """Notices that no bars come, or none of one instrument.
+
+    Parameters
+    ----------
+    subject : str
+    symbols : sequence of str
+        Instruments that the model was made for.
+    stale_after : timedelta
+    missing_after : int
+        Bars in a row that an instrument may lack.
+    """
+
+    def __init__(
+        self, subject: str, symbols: Sequence[str], *, stale_after: timedelta, missing_after: int
+    ) -> None:
+        self.subject = subject
+        self.last: datetime | None = None
+        self._stale_after, self._missing_after = stale_after, missing_after
+        self._lacking = dict.fromkeys(symbols, 0)
+
+    def bar(self, at: datetime, present: Collection[str]) -> None:
+        """Take note of a bar and of the instruments that had one."""
+        self.last = at
+        for symbol in self._lacking:
+            self._lacking[symbol] = 0 if symbol in present else self._lacking[symbol] + 1
+
+    def missing(self, at: datetime) -> list[Condition]:
+        """One condition an instrument, after a bar."""
+        return [
+            Condition(
+                signal="missing_bars",
+                subject=f"{self.subject} {symbol}",
+                at=at,
+                breached=lacking >= self._missing_after,
+                value=float(lacking),
+                threshold=float(self._missing_after),
+                what=f"{symbol} had no bar on the last {lacking} bars of the others",
+                advice="See whether it is halted or delisted, or the feed lost it; the model "
+                "keeps its position there and shares leverage among the others",
+            )
+            for symbol, lacking in self._lacking.items()
+        ]
+
+    def stale(self, now: datetime) -> Condition | None:
+        """Whether it has been too long since the last bar; None before the first one."""
+        if self.last is None:
+            return None
+        waited = now - self.last
+        return Condition(
+            signal="stale_bars",
+            subject=self.subject,
+            at=now,
+            breached=waited > self._stale_after,
+            value=waited.total_seconds(),
+            threshold=self._stale_after.total_seconds(),
+            what=f"the last bar is of {self.last:%Y-%m-%d %H:%M} UTC, {in_words(waited)} ago; "
+            f"one was due within {in_words(self._stale_after)}",
+            advice="See whether the market is closed; else mend the feed. Until then no "
+            "decision is made on what happens now",
+        )
+
+
+def usual_patience(moments: Sequence[datetime]) -> timedelta:
+    """Three times the longest gap between bars, at least a minute."""
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    return max(_TOLERATED * max(gaps, default=timedelta(days=1)), timedelta(minutes=1))
+
+
+def as_moment(stamp: np.datetime64) -> datetime:
+    """A numpy timestamp in UTC as a datetime with its zone."""
+    micro = int(stamp.astype("datetime64[us]").astype(np.int64))
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micro)

@@ -1,0 +1,188 @@
+"""Everything that is watched of one version of one model, bar by bar."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.bars import BarWatch, as_moment, usual_patience
+from windtunnel.monitoring.decay.account import EquityWatch, SlippageWatch
+from windtunnel.monitoring.decay.skill import SkillWatch
+from windtunnel.monitoring.drift.detector import DriftCheck, DriftDetector
+from windtunnel.monitoring.drift.reference import build_reference
+from windtunnel.monitoring.settings import MonitorFile
+
+if TYPE_CHECKING:
+    from windtunnel.deployment.bundle import Bundle
+
+Float64Array = npt.NDArray[np.float64]
+
+SCORE = "score"  # watched for drift as the features are
+_KEPT_SCORES = 5000  # bars whose outcomes may still come
+
+
+class ModelWatch:
+    """Drift, skill, calibration, account, fills and bars of one version.
+
+    Fed with what the model saw and said, in the order of bars. The conditions it returns are
+    for an `AlertManager`.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    version : int
+    settings : MonitorFile
+    """
+
+    def __init__(self, bundle: Bundle, version: int, settings: MonitorFile) -> None:
+        manifest = bundle.manifest
+        self.subject = f"{manifest.name} version {version}"
+        self._symbols = manifest.symbols
+        self._settings = settings
+        rows = bundle.reference().to_numpy()
+        scores = bundle.score(rows)
+        names = (*manifest.features, SCORE)
+        reference = build_reference(
+            np.column_stack([rows, scores]),
+            names,
+            bundle.reference_bars(),
+            seed=settings.drift.seed,
+        )
+        self.detector = DriftDetector(reference, settings.drift.settings())
+        self.ordered = reference.ordered
+        window = bundle.replay_window()
+        moments = [as_moment(stamp) for stamp in window.panel.timestamps]
+        self.bars = BarWatch(
+            self.subject,
+            manifest.symbols,
+            stale_after=settings.bars.stale_after or usual_patience(moments),
+            missing_after=settings.bars.missing_after,
+        )
+        kind = manifest.label.kind
+        self.skill = (
+            SkillWatch(
+                self.subject,
+                kind=kind,
+                horizon=manifest.label.horizon,
+                reference_scores=scores,
+                floor=settings.decay.ic_floor,
+                alpha=settings.decay.alpha,
+            )
+            if kind in ("direction", "forward_return")
+            else None
+        )
+        self.account = EquityWatch(
+            self.subject,
+            tolerance=settings.decay.equity_tolerance_bps / 1e4,
+            alpha=settings.decay.alpha,
+        )
+        self._fills: SlippageWatch | None = None
+        self.checks: list[tuple[datetime, DriftCheck]] = []
+        self._window: deque[Float64Array] = deque(maxlen=settings.drift.window)
+        self._since_check = 0
+        self._sizes: deque[tuple[datetime, float]] = deque(maxlen=500)
+        self._scores: dict[datetime, dict[str, float]] = {}
+
+    def bar(
+        self,
+        at: datetime,
+        symbols: tuple[str, ...],
+        rows: npt.NDArray[np.floating],
+        scores: npt.NDArray[np.floating],
+    ) -> list[Condition]:
+        """Take note of one bar: the instruments that have it, their features (n, F), scores (n,).
+
+        A bar that is not later than the last one was seen before and is passed over: a
+        service may be asked about the same bar many times.
+        """
+        if self.bars.last is not None and at <= self.bars.last:
+            return []
+        self.bars.bar(at, symbols)
+        self._scores[at] = dict(zip(symbols, map(float, scores), strict=True))
+        if len(self._scores) > _KEPT_SCORES:
+            del self._scores[next(iter(self._scores))]
+        values = np.column_stack([rows, scores]).astype(np.float64)
+        values = values[np.isfinite(values).all(axis=1)]
+        found = self.bars.missing(at)
+        if len(values):
+            found += self._drift(at, values)
+        return found
+
+    def outcomes(self, at: datetime, outcomes: Mapping[str, float]) -> list[Condition]:
+        """Take note of what became of the decisions of bar `at`, by instrument, in order."""
+        said = self._scores.pop(at, None)
+        if said is None or self.skill is None:
+            return []
+        both = [symbol for symbol in said if symbol in outcomes]
+        if not both:
+            return []
+        self.skill.add(
+            at,
+            np.array([said[symbol] for symbol in both]),
+            np.array([outcomes[symbol] for symbol in both], np.float64),
+        )
+        return self.skill.conditions(self.bars.last or at)
+
+    def returns(self, at: datetime, live: float, backtest: float) -> list[Condition]:
+        """Take note of the account's return over a bar, and of the backtest's on the same bar."""
+        self.account.add(at, live, backtest)
+        return [self.account.condition(at)]
+
+    def fill(
+        self, at: datetime, side: int, price: float, expected_price: float, assumed_bps: float
+    ) -> list[Condition]:
+        """Take note of a fill beside the price and the cost that the study reckoned with."""
+        if self._fills is None:
+            self._fills = SlippageWatch(
+                self.subject, assumed_bps=assumed_bps, alpha=self._settings.decay.alpha
+            )
+        self._fills.add(at, side, price, expected_price)
+        return [self._fills.condition(at)]
+
+    def tick(self, now: datetime) -> list[Condition]:
+        """What time alone has to say: whether bars are overdue."""
+        stale = self.bars.stale(now)
+        return [] if stale is None else [stale]
+
+    def _drift(self, at: datetime, values: Float64Array) -> list[Condition]:
+        self._window.append(values)
+        self._since_check += 1
+        section = self._settings.drift
+        if len(self._window) < section.window or self._since_check < section.stride:
+            return []
+        self._since_check = 0
+        sizes = [len(part) for part in self._window]
+        bars = np.repeat(np.arange(len(sizes)), sizes)
+        check = self.detector.check(np.concatenate(self._window), bars)
+        self.checks.append((at, check))
+        before = tuple(self._sizes)
+        self._sizes.append((at, check.size))
+        named = ", ".join(check.features[:5])
+        more = f" and {len(check.features) - 5} more" if len(check.features) > 5 else ""
+        which = (
+            f"by themselves {named}{more}"
+            if check.features
+            else "no feature by itself, but how they hang together"
+        )
+        return [
+            Condition(
+                signal="drift",
+                subject=self.subject,
+                at=at,
+                breached=check.drifted,
+                value=check.size,
+                threshold=check.threshold,
+                what=f"the last {section.window} bars are not like the training rows: {which} "
+                f"(most in {check.leading}); this size is passed without drift once in "
+                f"{section.false_alarm_bars} bars at most",
+                advice="Look at the features named: a feed that changed is mended, a market that "
+                "changed calls for `windtunnel retrain`",
+                history=before,
+            )
+        ]

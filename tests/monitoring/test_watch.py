@@ -1,0 +1,194 @@
+"""A version under watch: real features of real bars, fed bar by bar, changed on purpose."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from windtunnel.events import (
+    AlertRaised,
+    AlertResolved,
+    Event,
+    EventBus,
+    OutcomesArrived,
+    RowsScored,
+)
+from windtunnel.monitoring import monitor as monitoring
+from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.bars import as_moment
+from windtunnel.monitoring.burn_rate import Objective
+from windtunnel.monitoring.latency import LatencyObserver
+from windtunnel.monitoring.monitor import attach
+from windtunnel.monitoring.settings import MonitorFile
+from windtunnel.monitoring.watch import ModelWatch
+
+SETTINGS = MonitorFile.model_validate(
+    {"drift": {"window": 40, "stride": 20, "false_alarm_bars": 2000, "resamples": 300}}
+)
+
+
+@pytest.fixture(scope="module")
+def stream(watched_bundle: Any, long_example: Any):
+    """Timestamps, symbols, features and scores of 100 bars after the reference."""
+    panel, values, _ = long_example
+    rows = []
+    for t in range(1000, 1100):
+        here = np.flatnonzero(~np.isnan(values[t]).any(axis=1))
+        features = values[t, here]
+        symbols = tuple(panel.symbols[n] for n in here)
+        rows.append((panel.timestamps[t], symbols, features, watched_bundle.score(features)))
+    return rows
+
+
+def fed(watch: ModelWatch, stream: Any, change=lambda features: features) -> list[Condition]:
+    found: list[Condition] = []
+    for stamp, symbols, features, scores in stream:
+        found += watch.bar(as_moment(stamp), symbols, change(features), scores)
+    return found
+
+
+def test_drift_is_looked_for_every_stride(watched_bundle: Any, stream: Any) -> None:
+    watch = ModelWatch(watched_bundle, 3, SETTINGS)
+    drift = [found for found in fed(watch, stream) if found.signal == "drift"]
+    assert [len(found.history) for found in drift] == [0, 1, 2, 3]
+    assert [check.drifted for _, check in watch.checks] == [found.breached for found in drift]
+    assert drift[0].subject == "example version 3"
+    assert watch.ordered
+
+
+def test_a_broken_feed_is_found_and_its_feature_named(watched_bundle: Any, stream: Any) -> None:
+    def in_percent(features: np.ndarray) -> np.ndarray:
+        changed = features.copy()
+        changed[:, 2] *= 100  # volatility_20, as if a feed gave percent
+        return changed
+
+    watch = ModelWatch(watched_bundle, 1, SETTINGS)
+    drift = [found for found in fed(watch, stream, in_percent) if found.signal == "drift"]
+    assert all(found.breached for found in drift)
+    assert "volatility_20" in drift[-1].what
+    assert watch.checks[-1][1].features[0] == "volatility_20"
+
+
+def test_the_same_bar_counts_once(watched_bundle: Any, stream: Any) -> None:
+    watch = ModelWatch(watched_bundle, 1, SETTINGS)
+    twice = [row for row in stream for _ in range(2)]
+    assert len(fed(watch, twice)) == len(fed(ModelWatch(watched_bundle, 1, SETTINGS), stream))
+
+
+def test_outcomes_find_the_scores_of_their_bar(watched_bundle: Any, stream: Any) -> None:
+    watch = ModelWatch(watched_bundle, 1, SETTINGS)
+    fed(watch, stream)
+    found: list[Condition] = []
+    for stamp, symbols, _, _ in stream:
+        found += watch.outcomes(as_moment(stamp), dict.fromkeys(symbols, 1.0))
+    assert {condition.signal for condition in found} == {"ic", "calibration"}
+    assert watch.skill is not None
+    assert watch.skill.ic().count == len(stream) // 5  # the label's horizon is 5
+    assert watch.outcomes(as_moment(stream[0][0]), {"A": 1.0}) == []  # told already
+
+
+class Desk:
+    def __init__(self, folder: Path, bundle: Any, settings: MonitorFile = SETTINGS, **more: Any):
+        self.bus = EventBus()
+        self.alerts: list[Event] = []
+        self.bus.subscribe(self.alerts.append, AlertRaised, AlertResolved)
+        self.now = datetime(2010, 1, 1, tzinfo=UTC)
+        self.attached = attach(
+            self.bus,
+            lambda model, version: bundle,
+            settings,
+            folder,
+            clock=lambda: self.now,
+            **more,
+        )
+
+    def send(self, stream: Any, change=lambda features: features) -> None:
+        for stamp, symbols, features, scores in stream:
+            self.bus.emit(
+                RowsScored(
+                    "example", 1, change(features), scores, np.full(len(symbols), stamp), symbols
+                )
+            )
+        assert self.attached.queued.drain(60)
+
+
+def test_events_become_alerts_with_pictures(tmp_path: Path, watched_bundle: Any, stream) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    desk.send(stream, lambda features: features + np.float32(3.0))
+    assert desk.attached.close()
+    raised = [event for event in desk.alerts if isinstance(event, AlertRaised)]
+    drift = [event for event in raised if event.rule == "features drift"]
+    assert len(drift) == 1
+    assert Path(drift[0].picture).read_text().startswith("<svg")
+    assert drift[0].value > drift[0].threshold
+    assert "windtunnel retrain" in drift[0].advice
+    desk.send([])  # detached: nothing arrives
+    counts = desk.attached.queued.counts
+    assert (counts.failed, counts.dropped, counts.delivered) == (0, 0, len(stream))
+
+
+def test_stale_bars_and_outcomes_through_events(
+    tmp_path: Path, watched_bundle: Any, stream
+) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    desk.send(stream)
+    stamp, symbols, _, _ = stream[0]
+    desk.bus.emit(
+        OutcomesArrived(
+            "example", np.full(len(symbols), stamp), symbols, np.ones(len(symbols), np.float64)
+        )
+    )
+    desk.bus.emit(OutcomesArrived("example", np.full(1, stamp), ("nobody",), np.ones(1)))
+    assert desk.attached.queued.drain(60)
+    desk.now = as_moment(stream[-1][0]) + timedelta(days=60)
+    desk.attached._tick()
+    desk.now += timedelta(minutes=1)
+    desk.attached.monitor.tick(desk.now)
+    assert [event.rule for event in desk.alerts if isinstance(event, AlertRaised)].count(
+        "bars are stale"
+    ) == 1
+    assert desk.attached.queued.counts.failed == 0
+    desk.attached.close()
+
+
+def test_a_version_that_cannot_be_watched_is_said_once(
+    tmp_path: Path, maker: Any, stream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from windtunnel.deployment.bundle import load_bundle
+
+    example = maker.make_example()
+    few = load_bundle(
+        maker.export_example(example, tmp_path / "few", reference=example.features[60:70, 0])
+    )
+    desk = Desk(tmp_path / "desk", few)
+    desk.send(stream[:5])
+    assert desk.attached.close()
+    assert sum("cannot be watched" in record.message for record in caplog.records) == 1
+    assert desk.attached.queued.counts.failed == 0
+
+
+def test_a_slow_service_burns_its_objective(tmp_path: Path, watched_bundle: Any) -> None:
+    from windtunnel.events import PredictionServed
+
+    now = [0.0]
+    latency = LatencyObserver([Objective("fast", 0.99, 0.05)], clock=lambda: now[0])
+    desk = Desk(tmp_path, watched_bundle, latency=latency)
+    for k in range(500):
+        now[0] = float(k)
+        latency(PredictionServed("example", 1, 1, 0.5))
+    desk.attached._tick()
+    desk.attached.close()
+    (raised,) = desk.alerts
+    assert isinstance(raised, AlertRaised)
+    assert (raised.rule, raised.subject) == ("objective burns", "fast")
+    assert "100.0 times the sustainable speed" in raised.what
+
+
+def test_lost_events_are_told_of_once_a_minute() -> None:
+    at = datetime(2020, 1, 1, tzinfo=UTC)
+    assert monitoring._losing("monitor", 3, at).breached
+    assert not monitoring._losing("monitor", 0, at).breached

@@ -27,9 +27,11 @@ from windtunnel.serving.faults import answer_errors
 from windtunnel.serving.follow import Follower
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.headers import SafeHeaders
+from windtunnel.serving.page import page
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
+from windtunnel.serving.status import Status
 from windtunnel.serving.stream import StreamEndpoint
 from windtunnel.serving.trial import CanaryTrial
 
@@ -74,6 +76,8 @@ def create_app(
     shadows = Shadows(bus)
     predict = PredictEndpoint(service, settings, gate, shadows)
 
+    status = Status()
+    bus.subscribe(status, *Status.kinds)
     trial = None
     if settings.judge is not None:
         trial = CanaryTrial(service, settings.judge)
@@ -119,6 +123,23 @@ def create_app(
     _add_routes(app, service, metrics, predict)
     stream = StreamEndpoint(service, settings, gate, predict.tell)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))
+
+    @app.get("/v1/status", response_model=schemas.Status)
+    async def now() -> Response:
+        """What the service is doing: versions, shares, rates, latency, alerts, last events."""
+        body = {
+            **status.snapshot(),
+            **_standing(service),
+            "ruling": None if trial is None or trial.last is None else trial.last.why,
+            "under_way": gate.under_way,
+            "streams": stream.open,
+        }
+        return Response(to_json(body), media_type="application/json")
+
+    @app.get("/", include_in_schema=False)
+    async def live() -> Response:
+        return page()
+
     return app
 
 
@@ -190,6 +211,25 @@ def _add_routes(
     async def scrape() -> Response:
         """Prometheus metrics."""
         return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+
+
+def _standing(service: Service) -> dict[str, Any]:
+    """Who serves, for the page; why something failed is for the log alone."""
+    routes = service.routes
+    state = None if routes is None else routes.state
+    share = None if routes is None else routes.share
+    return {
+        "model": service.model,
+        "ready": routes is not None,
+        "draining": service.draining,
+        "failure": service.failure is not None,
+        "champion": None if routes is None else routes.champion.version,
+        "canary": None if routes is None or routes.canary is None else routes.canary.version,
+        "weight": None if share is None else share.weight,
+        "mode": None if share is None else share.mode,
+        "previous": None if state is None else state.previous,
+        "generation": None if state is None else state.generation,
+    }
 
 
 def _models(service: Service) -> dict[str, Any]:

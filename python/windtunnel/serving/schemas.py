@@ -164,6 +164,61 @@ class ModelVersion(BaseModel):
     certificate: str
 
 
+class Alert(BaseModel):
+    """An alert that has not ended."""
+
+    rule: str
+    severity: str
+    subject: str
+    what: str
+    since: str
+
+
+class Happening(BaseModel):
+    """Something that happened, for people."""
+
+    at: str
+    kind: str
+    text: str
+
+
+class Latency(BaseModel):
+    """Quantiles in seconds over the last minute; null without a prediction in it."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Status(BaseModel):
+    """What the service is doing now. `rates` are predictions in each of the last seconds."""
+
+    model: str
+    ready: bool
+    draining: bool
+    failure: bool
+    champion: int | None
+    canary: int | None
+    weight: float | None
+    mode: str | None
+    previous: int | None
+    generation: int | None
+    ruling: str | None
+    uptime_seconds: float
+    requests_per_second: float
+    rates: list[int]
+    latency_seconds: Latency
+    shares: dict[str, float]
+    served: int
+    refused: int
+    failed: int
+    shadowed: int
+    under_way: int
+    streams: int
+    alerts: list[Alert]
+    events: list[Happening]
+
+
 class Model(BaseModel):
     """A model's versions, where its aliases point, and the version that serves here."""
 

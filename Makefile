@@ -26,7 +26,7 @@ SOURCES := $(shell find python cpp \( -name __pycache__ -o -path cpp/tests \) -p
 CPP_FILES := $(shell find cpp -name '*.hpp' -o -name '*.cpp' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report test test-cpp test-python lint format bench sanitize sanitize-threads wheel check-wheel clean
+.PHONY: help install demo report test test-cpp test-python lint format bench bench-engine sanitize sanitize-threads wheel check-wheel clean
 
 help: ## Print this list
 	@echo "Windtunnel. Targets:"
@@ -98,6 +98,11 @@ bench: $(VENV)/.dev $(VENV)/.package ## Measure; JSON goes to build/bench/bench.
 	@mkdir -p $(BUILD)/bench
 	$(BIN)/python -m pytest bench \
 		--benchmark-json=$(BUILD)/bench/bench.json $(BENCH_ARGS)
+
+bench-engine: $(VENV)/.dev $(VENV)/.package ## Measure the engine beside packaged engines and Numba loops (15 minutes)
+	$(BIN)/python bench/engine --json $(BUILD)/bench/engine.json
+	$(BIN)/python bench/engine/growth.py
+	$(BIN)/python bench/engine/picture.py $(BUILD)/bench/engine.json docs/engine_speed.png
 
 # -- Style ----------------------------------------------------------------------------------
 

@@ -1,0 +1,90 @@
+"""W2s: what exact rebalancing costs beside loops that multiply exposures by returns.
+
+Return arithmetic knows no units and no cash: weights do not drift between decisions. Its loops
+agree with each other; the engine, which does not have it, answers the exact question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from contest import Contestant, Metrics
+from contestants import TERMS, loop, ours
+from loops import LOOPS
+from works import FEE, YEAR, Size, make_panel, make_targets
+
+from windtunnel.backtest.engine import run_exposures
+
+NOTE = "return arithmetic"
+
+
+def _numpy(plain: np.ndarray, moves: np.ndarray) -> Metrics:
+    held = np.vstack([np.zeros((1, plain.shape[1]), np.float32), plain[:-1]])
+    gains = held * moves[:, None] - FEE * np.abs(plain.astype(np.float64) - held)
+    worth = np.cumprod(1 + gains, axis=0)
+    peak = np.maximum(np.maximum.accumulate(worth, axis=0), 1.0)
+    return {
+        "total_return": worth[-1] - 1,
+        "sharpe": gains.mean(axis=0) / gains.std(axis=0, ddof=1) * np.sqrt(YEAR),
+        "max_drawdown": (1 - worth / peak).max(axis=0),
+    }
+
+
+def _polars(frame: object, moves: np.ndarray) -> Metrics:
+    import polars as pl
+
+    assert isinstance(frame, pl.DataFrame)
+    move = pl.lit(pl.Series(moves))
+    wanted = pl.all().cast(pl.Float64)
+    held = wanted.shift(1, fill_value=0.0)
+    gains = frame.lazy().select(held * move - FEE * (wanted - held).abs()).collect()
+    worth = (pl.all() + 1).cum_prod()
+    peak = worth.cum_max().clip(1.0)
+    found = [
+        gains.lazy().select(each).collect().row(0)
+        for each in (
+            worth.last() - 1,
+            pl.all().mean() / pl.all().std() * np.sqrt(YEAR),
+            (worth / peak).min() * -1 + 1,
+        )
+    ]
+    return dict(zip(("total_return", "sharpe", "max_drawdown"), map(np.array, found), strict=True))
+
+
+def work(size: Size) -> tuple[Size, list[Contestant]]:
+    import polars as pl
+
+    panel, wanted = make_panel(size), make_targets(size)
+    plain, close = wanted[:, 0], panel.close[:, 0]
+    lanes = np.ascontiguousarray(plain.T)
+    moves = np.concatenate([[0.0], close[1:] / close[:-1] - 1])
+    frame = pl.DataFrame(plain)
+    sums = np.empty(size.bars, np.float32)
+
+    def read(threads: int) -> Callable[[], Metrics]:
+        def run() -> Metrics:
+            LOOPS["read", threads](plain, sums)
+            return {}
+
+        return run
+
+    count = size.configurations
+    others = [
+        *loop("return arithmetic", (moves, lanes, FEE), size, 1.0),
+        Contestant("NumPy", lambda: _numpy(plain, moves), count),
+        Contestant("polars, 2 threads", lambda: _polars(frame, moves), count),
+    ]
+    reference = others[0].run()
+    for each in others:
+        for name, values in each.run().items():
+            np.testing.assert_allclose(values, reference[name], rtol=1e-6, err_msg=each.name)
+        each.tolerance, each.note = None, NOTE
+    return size, [
+        *ours("exact rebalancing", lambda threads: run_exposures(
+            panel, wanted, band=0.0, threads=threads, **TERMS), count),
+        *others,
+        *(Contestant(f"reading alone, {threads} thread{'s' * (threads > 1)}", read(threads), count,
+                     tolerance=None, note="bound: the exposures added up")
+          for threads in (2, 1)),
+    ]  # fmt: skip

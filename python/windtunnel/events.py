@@ -47,7 +47,9 @@ class CohortFinished(Event):
 
     `trials_here` counts those of this attempt, without what an earlier one left on disk.
     `seconds` is the wall time of the cohort, compile time included; `best` the best
-    objective over all cohorts so far (NaN while none succeeded).
+    objective over all cohorts so far (NaN while none succeeded); `survivors` how many of the
+    cohort were left after each rung; `asking_seconds` the part of `seconds` in which the
+    sampler chose.
     """
 
     cohort: int
@@ -57,6 +59,9 @@ class CohortFinished(Event):
     failed: int
     best: float
     seconds: float
+    pruned: int = 0
+    survivors: tuple[int, ...] = ()
+    asking_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

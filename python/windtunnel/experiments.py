@@ -6,7 +6,6 @@ memory bank; each of these knows nothing of the others.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +13,18 @@ from typing import Any
 
 import polars as pl
 
-from windtunnel import artifacts, conclusion, environment, events, interrupts
-from windtunnel.config import StudyFile, load_study_file, parse_study, study_digest
+from windtunnel import artifacts, conclusion, environment, events
+from windtunnel.assessor import Assessor
+from windtunnel.campaign import Campaign, InProcess
+from windtunnel.config import StudyFile, load_study_file, parse_study
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
-from windtunnel.errors import DataError, RunError, TrainingError
+from windtunnel.errors import DataError, RunError
 from windtunnel.findings import Work
-from windtunnel.ledger import Ledger, LedgerCohort, LedgerTrial
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
-from windtunnel.span import Span
 from windtunnel.trainers import devices
 from windtunnel.trainers.own import own_trainer
-from windtunnel.tuning.mirror import open_mirror
-from windtunnel.tuning.optuna_strategy import OptunaStrategy
-from windtunnel.tuning.strategy import Outcome
 from windtunnel.validation import Course, Pipeline, prepare
 
 
@@ -245,119 +241,15 @@ def _carry_out(
         def pipeline(task: TrainingTask) -> Pipeline:
             return Pipeline(course, own_trainer(task, study, study.study.seed))
 
-        folds = pipeline(course.task)
-        _tune(run, course, folds, bus)
+        def of_bucket(bucket: Course) -> Pipeline:
+            trainer = own_trainer(bucket.task, bucket.study, study.study.seed)
+            return Pipeline(bucket, trainer)
+
+        assessor = Assessor(panel, course, of_bucket)
+        Campaign(run, assessor, InProcess(assessor), bus).carry_out()
+        folds = assessor.pipeline({})
         work = Work(run, course, gated, folds, pipeline, bus)
         final = conclusion.conclude(work, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
     return StudyResult.load(run)
-
-
-def _tune(run: Run, course: Course, pipeline: Pipeline, bus: events.EventBus) -> None:
-    """Ask, train, commit, tell, until the study's trials are done.
-
-    The cohort is committed before it is told: a crash between the two is mended when the
-    next attempt rebuilds the strategy from what is committed.
-    """
-    study = course.study
-    done = [table for table, _ in run.cohorts()]
-    ledger = Ledger(run.path.parent / "ledger.jsonl")
-    for index, table in enumerate(done):
-        ledger.append(_ledger_entry(run, course, index, table))
-    with interrupts.held_back():
-        strategy = OptunaStrategy(
-            study.search,
-            seed=study.study.seed,
-            sampler=study.tuning.sampler,
-            cohort=study.study.cohort,
-            mirror=open_mirror("journal", run.path, run.id),
-            history=[_outcomes(table, study) for table in done],
-        )
-    already = count = sum(len(table) for table in done)
-    bus.emit(events.TuningStarted(already, study.study.trials))
-    while count < study.study.trials:
-        began = time.monotonic()
-        suggestions = strategy.ask(min(study.study.cohort, study.study.trials - count))
-        evaluation = pipeline.evaluate([suggestion.params for suggestion in suggestions])
-        table = pl.concat(
-            [
-                pl.DataFrame(
-                    {
-                        "number": [suggestion.number for suggestion in suggestions],
-                        "cohort": [len(done)] * len(suggestions),
-                        **{
-                            name: [suggestion.params[name] for suggestion in suggestions]
-                            for name in study.search
-                        },
-                    }
-                ),
-                evaluation.table,
-            ],
-            how="horizontal",
-        )
-        for problem in evaluation.problems:
-            bus.emit(events.Warned(problem))
-        with interrupts.held_back():
-            run.commit_cohort(len(done), table, evaluation.backtest.equity)
-            strategy.tell(_outcomes(table, study))
-            ledger.append(_ledger_entry(run, course, len(done), table))
-        done.append(table)
-        count += len(table)
-        reached = pl.concat(done, how="diagonal")["objective"].drop_nulls().to_list()
-        bus.emit(
-            events.CohortFinished(
-                cohort=len(done) - 1,
-                trials_done=count,
-                trials_here=count - already,
-                trials_total=study.study.trials,
-                failed=sum(part["state"].to_list().count("failed") for part in done),
-                best=max(reached, default=float("nan")),
-                seconds=time.monotonic() - began,
-            )
-        )
-    trials = pl.concat(done, how="diagonal")  # a step of the user's may have failed
-    if trials["objective"].drop_nulls().is_empty():
-        reasons = trials["reason"].unique().sort().to_list()[:3]
-        raise TrainingError(
-            f"all {len(trials)} trials failed, for example: {'; '.join(reasons)}",
-            "Narrow the search of learning_rate, or look at the bars",
-        )
-
-
-def _outcomes(table: pl.DataFrame, study: StudyFile) -> list[Outcome]:
-    """What the strategy and the dashboards are told of a cohort."""
-    shown = ("sharpe", "total_return", "max_drawdown", "turnover", "fills", "train_loss")
-    return [
-        Outcome(
-            number=row["number"],
-            params={name: row[name] for name in study.search},
-            value=row["objective"],
-            state=row["state"],
-            attributes={name: row[name] for name in shown if row[name] is not None}
-            | ({"reason": row["reason"]} if row["reason"] else {}),
-        )
-        for row in table.iter_rows(named=True)
-    ]
-
-
-def _ledger_entry(run: Run, course: Course, index: int, table: pl.DataFrame) -> LedgerCohort:
-    study, panel = course.study, course.panel
-    first, stop = course.plan.out_of_sample
-    return LedgerCohort(
-        run_id=run.id,
-        study=study.study.name,
-        study_digest=study_digest(study),
-        data_fingerprint=panel.fingerprint,
-        span=Span.of(panel.symbols, panel.timestamps[first], panel.timestamps[stop - 1]),
-        cohort=index,
-        trials=tuple(
-            LedgerTrial(
-                number=row["number"],
-                params={name: row[name] for name in study.search},
-                state=row["state"],
-                sharpe=row["sharpe"],
-            )
-            for row in table.iter_rows(named=True)
-        ),
-    )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from windtunnel.config.search import Value
     from windtunnel.span import Moment
 
 FORMAT = 1
@@ -37,7 +38,8 @@ class LedgerTrial:
     ----------
     number : int
         Within its study, from 0.
-    params : dict of str to float
+    params : dict of str to float, int, str or bool
+        Of the dimensions that the trial has.
     state : str
         "complete", "failed" or "pruned".
     sharpe : float or None
@@ -45,7 +47,7 @@ class LedgerTrial:
     """
 
     number: int
-    params: dict[str, float]
+    params: dict[str, Value]
     state: str
     sharpe: float | None
 
@@ -244,7 +246,7 @@ def _record(cohort: LedgerCohort) -> dict[str, Any]:
         "trials": [
             {
                 "number": int(trial.number),
-                "params": {name: float(value) for name, value in trial.params.items()},
+                "params": {name: _plain(value) for name, value in trial.params.items()},
                 "state": trial.state,
                 "sharpe": _finite(trial.sharpe),
             }
@@ -266,13 +268,18 @@ def _cohort(record: dict[str, Any]) -> LedgerCohort:
         trials=tuple(
             LedgerTrial(
                 number=int(trial["number"]),
-                params={name: float(value) for name, value in trial["params"].items()},
+                params=dict(trial["params"]),
                 state=str(trial["state"]),
                 sharpe=None if trial["sharpe"] is None else float(trial["sharpe"]),
             )
             for trial in record["trials"]
         ),
     )
+
+
+def _plain(value: Value) -> Value:
+    """Unwrap NumPy's scalars, which JSON does not know."""
+    return value if isinstance(value, (str, bool, int)) else float(value)
 
 
 def _finite(value: float | None) -> float | None:

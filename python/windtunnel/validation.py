@@ -222,7 +222,14 @@ class Pipeline:
 
     def evaluate(self, params: Sequence[Params]) -> Evaluation:
         """Take C configurations through all steps; failed ones stay in the table as failed."""
-        fit = self.trainer.fit(hyper_table(self.course.study, params))
+        return self.conclude(self.trainer.fit(self.hyper(params)), params)
+
+    def hyper(self, params: Sequence[Params]) -> dict[str, Float64Array]:
+        """What the trainer is given for C configurations."""
+        return hyper_table(self.course.study, params)
+
+    def conclude(self, fit: CohortFit, params: Sequence[Params]) -> Evaluation:
+        """The steps after training: backtest, measure, and what the user added."""
         result = self.backtest(fit.scores, params)
         table, problems = self.take_own_steps(self.measure(fit, result), fit, result, params)
         return Evaluation(fit, result, table, problems)

@@ -23,7 +23,7 @@ from windtunnel.config.search import (
 )
 from windtunnel.config.section import Section
 from windtunnel.config.training import TrainingSection
-from windtunnel.config.tuning import TuningSection
+from windtunnel.config.tuning import Objective, TuningSection
 
 __all__ = [
     "SEARCHABLE",
@@ -56,6 +56,8 @@ SEARCHABLE = (
     *(f"training.{name}" for name in TRAINING_SEARCHABLE),
     *(f"policy.{name}" for name in POLICY_SEARCHABLE),
     *(f"model.{name}" for name in MODEL_SEARCHABLE),
+    # A program for all, but labels and rows of its own for each.
+    "label.horizon",
 )
 # With trainer = "rl" the policy decides the exposure itself, without thresholds.
 SEARCHABLE_RL = (*(f"rl.{name}" for name in RL_SEARCHABLE), "policy.leverage")
@@ -85,7 +87,7 @@ class StudySection(Section):
         description="Configurations asked for, trained and told together. Part of the study's "
         "meaning: the sampler learns between cohorts.",
     )
-    objective: Literal["sharpe", "sortino", "calmar", "total_return"] = Field(
+    objective: Objective = Field(
         default="sharpe",
         description="Metric of the out-of-sample equity after costs that is maximised.",
     )

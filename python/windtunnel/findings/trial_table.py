@@ -18,7 +18,7 @@ from windtunnel.validation import Course
 Float64Array = npt.NDArray[np.float64]
 
 # Columns of the trial table that are no metric of the trial's result.
-NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated")
+NOT_METRICS = ("number", "cohort", "state", "reason", "objective", "liquidated", "steps", "rungs")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class Champion:
     """
 
     number: int
-    params: dict[str, float]
+    params: dict[str, Any]
     objective: float
     plateau: float
     neighbours: int
@@ -47,7 +48,7 @@ def choose_champion(course: Course, trials: pl.DataFrame) -> Champion:
     row = complete.row(best, named=True)
     return Champion(
         number=row["number"],
-        params={name: float(row[name]) for name in search},
+        params={name: row[name] for name in search if row[name] is not None},
         objective=float(row["objective"]),
         plateau=plateau,
         neighbours=neighbours,

@@ -1,0 +1,182 @@
+"""The search of one study: ask, train, commit, tell, until its trials are done.
+
+A cohort is committed before it is told: a crash between the two is mended when the next
+attempt rebuilds the strategy from what is committed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from windtunnel import events, interrupts
+from windtunnel.assessor import Assessor, Past
+from windtunnel.errors import TrainingError
+from windtunnel.ledger import Ledger
+from windtunnel.rungs import Assessed
+from windtunnel.runs import Run
+from windtunnel.trial_rows import directions_of, ledger_entry, named_rows, outcomes, past_of
+from windtunnel.tuning.mirror import open_mirror
+from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.strategy import Suggestion
+from windtunnel.validation import Params
+
+
+class Executor(Protocol):
+    """Has the parts of a cohort assessed, by whomever."""
+
+    def assess(self, parts: Sequence[Sequence[Params]], cohort: int, past: Past) -> list[Assessed]:
+        """Assess each part of cohort number `cohort`, and give them back in their order."""
+        ...
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Assesses one part after the other, here."""
+
+    assessor: Assessor
+
+    def assess(self, parts: Sequence[Sequence[Params]], cohort: int, past: Past) -> list[Assessed]:
+        """Assess the parts in turn."""
+        return [self.assessor.assess(part, cohort, past) for part in parts]
+
+
+def split(items: Sequence[Suggestion], parts: int) -> list[list[Suggestion]]:
+    """Part a cohort evenly; a small one has fewer parts, none of them empty."""
+    bounds = np.linspace(0, len(items), min(parts, len(items)) + 1).round().astype(int)
+    return [list(items[a:b]) for a, b in itertools.pairwise(bounds)]
+
+
+@dataclass
+class Campaign:
+    """One run's search.
+
+    Attributes
+    ----------
+    run : Run
+    assessor : Assessor
+    executor : Executor
+    bus : events.EventBus
+    """
+
+    run: Run
+    assessor: Assessor
+    executor: Executor
+    bus: events.EventBus
+
+    def carry_out(self) -> None:
+        """Make the trials that are missing.
+
+        Raises
+        ------
+        TrainingError
+            Every trial failed.
+        """
+        study = self.assessor.study
+        done = [table for table, _ in self.run.cohorts()]
+        self._enter(done)
+        with self._whole():
+            strategy = self._strategy(done)
+        already = count = sum(len(table) for table in done)
+        self.bus.emit(events.TuningStarted(already, study.study.trials))
+        while count < study.study.trials:
+            began = time.monotonic()
+            asked = strategy.ask(min(study.study.cohort, study.study.trials - count))
+            asking = time.monotonic() - began
+            table, found = self._assess(asked, len(done), past_of(done))
+            with self._whole():
+                self.run.commit_cohort(
+                    len(done), table, np.concatenate([part.equity for part in found], axis=1)
+                )
+                strategy.tell(outcomes(table, study))
+                self.ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
+            done.append(table)
+            count += len(table)
+            self._report(done, found, count - already, began, asking)
+        _check_some_succeeded(pl.concat(done, how="diagonal"))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The project's ledger."""
+        return Ledger(self.run.path.parent / "ledger.jsonl")
+
+    def _whole(self) -> AbstractContextManager[None]:
+        """Let nothing be left half told by Ctrl-C."""
+        return interrupts.held_back()
+
+    def _enter(self, done: Sequence[pl.DataFrame]) -> None:
+        """See to it that what is committed is in the ledger."""
+        for index, table in enumerate(done):
+            self.ledger.append(ledger_entry(self.run, self.assessor.course, index, table))
+
+    def _strategy(self, done: Sequence[pl.DataFrame]) -> OptunaStrategy:
+        study = self.assessor.study
+        directions = directions_of(study)
+        return OptunaStrategy(
+            study.search,
+            seed=study.study.seed,
+            sampler=study.tuning.sampler,
+            cohort=study.study.cohort,
+            directions=directions,
+            mirror=open_mirror(study.tuning.storage, self.run.path, self.run.id, directions),
+            history=[outcomes(table, study) for table in done],
+        )
+
+    def _assess(
+        self, asked: Sequence[Suggestion], cohort: int, past: Past
+    ) -> tuple[pl.DataFrame, list[Assessed]]:
+        study = self.assessor.study
+        parts = split(asked, study.tuning.parts)
+        found = self.executor.assess(
+            [[each.params for each in part] for part in parts], cohort, past
+        )
+        rows = pl.concat([part.table for part in found], how="diagonal")
+        table = pl.concat([named_rows(asked, cohort, study), rows], how="horizontal")
+        for problem in dict.fromkeys(text for part in found for text in part.problems):
+            self.bus.emit(events.Warned(problem))
+        return table, found
+
+    def _report(
+        self,
+        done: Sequence[pl.DataFrame],
+        found: Sequence[Assessed],
+        here: int,
+        began: float,
+        asking: float,
+    ) -> None:
+        reached = [value for part in done for value in part["objective"].drop_nulls().to_list()]
+        states = [state for part in done for state in part["state"].to_list()]
+        rungs = max(len(part.survivors) for part in found)
+        self.bus.emit(
+            events.CohortFinished(
+                cohort=len(done) - 1,
+                trials_done=len(states),
+                trials_here=here,
+                trials_total=self.assessor.study.study.trials,
+                failed=states.count("failed"),
+                best=max(reached, default=float("nan")),
+                seconds=time.monotonic() - began,
+                pruned=states.count("pruned"),
+                survivors=tuple(
+                    sum(part.survivors[at] for part in found if at < len(part.survivors))
+                    for at in range(rungs)
+                ),
+                asking_seconds=asking,
+            )
+        )
+
+
+def _check_some_succeeded(trials: pl.DataFrame) -> None:
+    if trials["objective"].drop_nulls().is_empty():
+        reasons = trials["reason"].unique().sort().to_list()[:3]
+        raise TrainingError(
+            f"all {len(trials)} trials failed, for example: {'; '.join(reasons)}",
+            "Narrow the search of learning_rate, or look at the bars",
+        )

@@ -1,6 +1,6 @@
 """The compiled pass behind `financial_metrics`.
 
-Configurations are taken 64 at a time. Blocks of bars are copied into a tile that stays in
+Configurations are taken 128 at a time. Blocks of bars are copied into a tile that stays in
 cache and swept by the vector passes; the returns of the tile are kept, so that the tail
 quantiles can be selected once the mean gain and loss say where the tails begin. What the
 sums cannot settle goes to `measure_lane`.

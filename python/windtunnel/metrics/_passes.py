@@ -1,6 +1,6 @@
-"""Vector passes over a tile: time in the outer loop, 64 configurations in the inner one.
+"""Vector passes over a tile: time in the outer loop, 128 configurations in the inner one.
 
-Sums are kept in one flat array, a row of 64 for each, and four bars are taken at a time, so
+Sums are kept in one flat array, a row of 128 for each, and four bars are taken at a time, so
 that they stay in registers; the inner loops have no branches, so that they become vector
 instructions. Every configuration sees the same operations in the same order whatever its
 place, so its results do not depend on its neighbours.
@@ -15,8 +15,8 @@ from numba import njit
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
-WIDTH = 64
-"""Configurations a tile: eight cache lines of float64 a bar."""
+WIDTH = 128
+"""Configurations a tile: what is read of a bar at once, 1 kB, beside what the cache holds."""
 
 # Rows of the sums. The drawdown is kept as a pair, fall and peak: comparing two such needs
 # products, where their quotients would need a division a bar.
@@ -75,7 +75,7 @@ def drawdowns(equity: Float64Array, sums: Float64Array) -> None:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def powers(r: Float64Array, sums: Float64Array) -> None:
-    """Sums of powers, of gains and of losses; (B, 64), B in fours."""
+    """Sums of powers, of gains and of losses; (B, W), B in fours."""
     for t in range(0, r.shape[0], 4):
         r0 = r[t]
         r1 = r[t + 1]
@@ -121,17 +121,33 @@ def gather_tails(
     stride: int,
     counts: Int64Array,
 ) -> None:
-    """Collect what lies at or beyond each configuration's bounds, in order of time.
+    """Collect what lies at or beyond each configuration's bounds, in order of time; r in fours.
 
     counts[w] values of configuration w go to found[w * stride :]. Every value is written;
     only those that count move the place of writing on.
     """
     for w in range(WIDTH):
         counts[w] = 0
-    for t in range(r.shape[0]):
-        row = r[t]
+    for t in range(0, r.shape[0], 4):
+        r0 = r[t]
+        r1 = r[t + 1]
+        r2 = r[t + 2]
+        r3 = r[t + 3]
         for w in range(WIDTH):
-            x = row[w]
-            at = counts[w]
-            found[w * stride + at] = x
-            counts[w] = at + (1 if (x <= low[w]) | (x >= high[w]) else 0)
+            start = w * stride
+            at = start + counts[w]
+            below = low[w]
+            above = high[w]
+            x = r0[w]
+            found[at] = x
+            at += 1 if (x <= below) | (x >= above) else 0
+            x = r1[w]
+            found[at] = x
+            at += 1 if (x <= below) | (x >= above) else 0
+            x = r2[w]
+            found[at] = x
+            at += 1 if (x <= below) | (x >= above) else 0
+            x = r3[w]
+            found[at] = x
+            at += 1 if (x <= below) | (x >= above) else 0
+            counts[w] = at - start

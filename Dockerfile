@@ -9,14 +9,14 @@ WORKDIR /source
 COPY pyproject.toml CMakeLists.txt README.md LICENSE ./
 COPY cpp cpp
 COPY python python
-RUN pip wheel --no-cache-dir --wheel-dir /wheels ".[serve]"
+RUN pip wheel --no-cache-dir --wheel-dir /wheels ".[serve,object-storage]"
 
 FROM python:3.13-slim-bookworm AS environment
 COPY --from=wheels /wheels /wheels
 # pip compiles bytecode as it installs: without it the first start takes seconds longer.
 RUN python -m venv /opt/windtunnel \
  && /opt/windtunnel/bin/pip install --no-cache-dir --compile \
-    --no-index --find-links /wheels "windtunnel[serve]"
+    --no-index --find-links /wheels "windtunnel[serve,object-storage]"
 
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="windtunnel" \

@@ -117,8 +117,14 @@ lint: $(VENV)/.dev ## Check style, types, room borders, memory bank, C++ format,
 	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/shellcheck .ci/run scripts/*.sh
 	$(BIN)/hadolint Dockerfile
+	@if command -v promtool >/dev/null; then \
+	promtool check config deploy/prometheus/prometheus.yml && \
+	promtool test rules deploy/prometheus/rules_test.yml; \
+	else echo "promtool is not installed: Prometheus rules were not tested"; fi
 
 format: $(VENV)/.dev ## Rewrite Python and C++ files in the house format
 	$(BIN)/ruff check --fix

@@ -34,9 +34,9 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 SEED, FOLDS, FEATURES, INSTRUMENTS, SLICE, BATCH, WINDOW, WIDTH = 7, 5, 32, 5, 348, 256, 16, 32
-STEPS = {"mlp": 300, "gru": 40, "tcn": 40, "transformer": 40}
+STEPS = {"mlp": 300, "gru": 40, "tcn": 40, "transformer": 10}
 COHORTS = {"mlp": 64, "gru": 16, "tcn": 16, "transformer": 16}
-SIZES, FLAT_STEPS = (16, 64, 256, 1024, 4096), 30
+SIZES, FLAT_STEPS = (16, 64, 256, 1024, 4096), 100
 
 
 def make_task() -> TrainingTask:

@@ -31,6 +31,24 @@ def test_bits_are_uniform_bytes(units):
         assert np.abs(columns - np.eye(units)).max() < 5 / np.sqrt(400)
 
 
+def test_bits_of_neighbouring_rows_and_steps_have_nothing_in_common():
+    one, other = (
+        np.asarray(minibatches.draw(KEY, step, 4000, 10, 8).bits, float) for step in (0, 1)
+    )
+    pairs = [(one[1:], one[:-1]), (one[2:], one[:-2]), (one, other), (one[:, :4], one[:, 4:])]
+    for left, right in pairs:
+        found = np.corrcoef(left.ravel(), right.ravel())[0, 1]
+        assert abs(found) < 5 / np.sqrt(left.size)
+
+
+def test_every_level_of_a_byte_is_as_frequent():
+    bits = np.asarray(minibatches.draw(KEY, 9, 8192, 10, 32).bits)
+    counts = np.bincount(bits.ravel(), minlength=256)
+    expected = bits.size / 256
+    # Chi-squared with 255 degrees of freedom: mean 255, standard deviation 22.6.
+    assert abs(((counts - expected) ** 2 / expected).sum() - 255) < 5 * 22.6
+
+
 def test_no_units_no_bits():
     assert minibatches.draw(KEY, 3, 400, 10, 0).bits is None
 

@@ -15,7 +15,7 @@ from windtunnel.errors import TrainingError
 
 SHARE_OF_FREE = 0.5
 # More lanes in the program at once gain nothing: what they share is shared well enough.
-LARGEST_SLAB = 512
+LARGEST_SLAB = 128
 # Python, JAX and compiled programs before the first array of ours.
 _RUNTIME_BYTES = 600 * 2**20
 

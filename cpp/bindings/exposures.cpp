@@ -16,7 +16,8 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
                          double borrow_apr, double financing_apr, double periods_per_year,
                          double initial_cash, double maintenance, const std::string& fill,
                          std::size_t threads, bool want_equity, bool want_trades, bool want_metrics,
-                         const py::object& progress, const std::optional<py::dict>& details) {
+                         const py::object& progress, const std::optional<py::dict>& details,
+                         bool by_returns) {
     PanelView panel = view_panel(open, close, tradable);
     const py::ssize_t configurations = exposures.ndim() == 3 ? exposures.shape(2) : -1;
     require_shape(exposures, "exposures", {open.shape(0), open.shape(1), configurations});
@@ -24,6 +25,7 @@ py::dict sweep_exposures(const Array<double>& open, const Array<double>& close,
     Terms terms{fee,          half_spread, borrow_apr,      financing_apr, periods_per_year,
                 initial_cash, maintenance, parse_fill(fill)};
     read_details(details, terms, panel);
+    terms.by_returns = by_returns;
     const Exposures<Number> source{exposures.data(), band.data(),
                                    static_cast<std::size_t>(configurations)};
     auto* state = progress.is_none() ? nullptr : progress.cast<Progress<Exposures<Number>>*>();
@@ -45,7 +47,7 @@ void define(py::module_& module) {
                py::arg("maintenance"), py::arg("fill"), py::arg("threads"), py::arg("want_equity"),
                py::arg("want_trades") = false, py::arg("want_metrics") = false,
                py::arg("progress") = py::none(), py::arg("details") = py::none(),
-               "Equity of every column of target exposures.");
+               py::arg("by_returns") = false, "Equity of every column of target exposures.");
 }
 
 }  // namespace

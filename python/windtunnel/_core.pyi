@@ -77,6 +77,7 @@ def run_exposures(
     want_metrics: bool = False,
     progress: ExposureProgress32 | ExposureProgress64 | None = None,
     details: Details | None = None,
+    by_returns: bool = False,
 ) -> SweepArrays: ...
 def run_policy(
     open_price: npt.NDArray[np.float64],

@@ -33,6 +33,13 @@ struct Progress {
 template <class Door>
 Rules choose_rules(const PanelView& panel, const Terms& terms, const Results& results,
                    const Market& market) {
+    if (terms.by_returns) {
+        if (market.detailed() || terms.maintenance != 0.0 || terms.fill == Fill::next_open) {
+            throw std::invalid_argument(
+                "by_returns: takes orders at closes, proportional costs and no maintenance level");
+        }
+        return Rules::returns;
+    }
     if (!market.detailed()) return Rules::plain;
     const bool only_stops = terms.plain() && panel.half_spread == nullptr &&
                             results.trades == nullptr && panel.instruments == 1;

@@ -86,6 +86,10 @@ Advance<Door> choose_level(InstructionSet level) {
 template <class Door>
 Advance<Door> choose_advance(InstructionSet level, Rules rules) {
     if (rules == Rules::plain) return choose_level<Door, Rules::plain>(level);
+    if constexpr (std::is_same_v<Door, Exposures<float>> ||
+                  std::is_same_v<Door, Exposures<double>>) {
+        if (rules == Rules::returns) return choose_level<Door, Rules::returns>(level);
+    }
     if constexpr (std::is_same_v<Door, Signals>) {
         if (rules == Rules::stops) return choose_level<Door, Rules::stops>(level);
     }

@@ -4,9 +4,10 @@
 namespace windtunnel {
 
 enum class Rules {
-    plain,    // orders cost a rate and fill whole
-    stops,    // and positions have stops
-    detailed  // every rule, and the trade log
+    plain,     // orders cost a rate and fill whole
+    stops,     // and positions have stops
+    detailed,  // every rule, and the trade log
+    returns    // no units and no cash: exposure x return minus cost x turnover
 };
 
 }  // namespace windtunnel

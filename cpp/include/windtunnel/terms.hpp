@@ -29,6 +29,10 @@ struct Terms {
     double participation = std::numeric_limits<double>::infinity();  // most of a bar's volume
     double lot_size = 0.0;  // units come in multiples of it; 0 is any number of them
 
+    // Exposure x return minus cost x turnover in place of units and cash; for exposures, on plain
+    // terms without a maintenance level.
+    bool by_returns = false;
+
     // Whether an order costs its rate and nothing else, and fills whole.
     bool plain() const {
         return fee_per_unit == 0.0 && minimum_fee == 0.0 && impact == 0.0 && lot_size == 0.0 &&

@@ -189,6 +189,7 @@ def run_exposures(
     want_metrics: bool = False,
     half_spread: npt.NDArray[np.float64] | None = None,
     progress: ExposureProgress32 | ExposureProgress64 | None = None,
+    by_returns: bool = False,
 ) -> BacktestResult:
     """Trade C columns of target exposures.
 
@@ -205,6 +206,11 @@ def run_exposures(
         As in `run_policy`.
     half_spread, progress
         As in `run_policy`.
+    by_returns : bool
+        The quick look: every bar earns exposure x return minus cost x turnover, as if positions
+        were brought back to their exposures at each close for nothing. Neither units nor cash, so
+        it takes orders at closes, proportional costs and no maintenance level; turnover counts
+        changes of exposure. `windtunnel.backtest.oracle_returns` states it.
 
     Returns
     -------
@@ -233,6 +239,9 @@ def run_exposures(
     if wrong.any():
         at = int(wrong.argmax())
         raise BacktestError(f"band[{at}]: must be finite and at least 0, got {bands[at]!r}")
+    finer = details(panel, costs, execution, half_spread)
+    if by_returns:
+        _refuse_finer(execution, want_trades=want_trades, finer=finer is not None)
     from windtunnel.backtest.native import core  # noqa: PLC0415 - as above
 
     arrays = core.run_exposures(
@@ -245,8 +254,27 @@ def run_exposures(
             costs, execution, periods_per_year, threads, want_equity, want_trades, want_metrics
         ),
         progress=progress,
-        details=details(panel, costs, execution, half_spread),
+        details=finer,
+        by_returns=by_returns,
     )
     every = np.arange(configurations)
     refuse_large("exposures", exposures, every, arrays["peak_input"], LARGEST_EXPOSURE)
     return to_result(arrays)
+
+
+def _refuse_finer(execution: Execution, *, want_trades: bool, finer: bool) -> None:
+    """Refuse what the arithmetic of returns cannot do."""
+    if execution.fill == "next_open":
+        found = "orders that fill at the open"
+    elif execution.maintenance != 0:
+        found = f"a maintenance level ({execution.maintenance:g})"
+    elif want_trades:
+        found = "a trade log"
+    elif finer:
+        found = "fees a unit, minimum fees, impact, caps, lots or spreads bar by bar"
+    else:
+        return
+    raise BacktestError(
+        f"by_returns: does without {found}",
+        "Leave by_returns out for the exact engine, which has units and cash",
+    )

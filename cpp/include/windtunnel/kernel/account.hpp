@@ -102,7 +102,7 @@ WINDTUNNEL_INLINE void close_broken(Working& a, Lane* units, std::size_t instrum
 }
 
 // 3. Mark to the close, and liquidate at the marks, with costs, whoever is broken. `closing_cost`
-// says what it costs to close positions of a gross value, before they are closed where `broke`.
+// says what it costs to close everything, an order an instrument, where `broke`.
 template <class ClosingCost>
 WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark,
                                      std::size_t instruments, const Rates& rates, std::size_t bar,
@@ -122,7 +122,7 @@ WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark
     if (any(under)) [[unlikely]] {
         if (measured != nullptr) measured->may_be_ruined = true;
         const Mask broke = under & (a.open > 0.0);
-        const Row cost = select(broke, closing_cost(gross, broke), 0.0);
+        const Row cost = select(broke, closing_cost(broke), 0.0);
         close_broken(a, units, instruments, broke, cost, bar);
         gross = select(broke, 0.0, gross);
     }

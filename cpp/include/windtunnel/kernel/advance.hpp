@@ -13,6 +13,14 @@ WINDTUNNEL_INLINE void write_row(double* to, const Sweep<Door>& sweep, const Til
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
+// After a block of bars, the last equity of which went to `measured`.
+template <class Door>
+WINDTUNNEL_INLINE void finish_block(Tile<Door>& tile, const Lane* measured) {
+    if (measured == nullptr) return;
+    tile.measured->waiting = static_cast<std::size_t>(measured - tile.measured->equity);
+    if (tile.measured->waiting == kMeasuredBars) measure(*tile.measured);
+}
+
 // One instrument's part in the orders of a bar, with every rule.
 // Not inlined, as nothing that is asked for seldom: compilers take minutes over it otherwise.
 template <class Door>
@@ -158,12 +166,16 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
             trade_bar<Door, kRules>(sweep, tile, a, units, instruments, t, rates);
         }
         mark_to_close(a, units, mark, instruments, rates, sweep.past + t, tile.measured,
-                      [&](const Row& gross, const Mask& broke) -> Row {
+                      [&](const Mask& broke) -> Row {
                           if constexpr (kRules == Rules::detailed) {
                               return close_everything(sweep, tile, units, t, broke);
                           }
                           (void)broke;
-                          return gross * rates.trading;
+                          Row cost = 0.0;
+                          for (std::size_t n = 0; n < instruments; ++n) {
+                              cost += magnitude(Row(units[n])) * mark[n] * rates.trading;
+                          }
+                          return cost;
                       });
         if (hears_late) observe(sweep.door, tile, market, t);
         if (measured != nullptr) a.equity.store(*++measured);
@@ -177,20 +189,5 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         }
     }
     store(a, tile.account);
-    if (measured != nullptr) {
-        tile.measured->waiting = static_cast<std::size_t>(measured - tile.measured->equity);
-        if (tile.measured->waiting == kMeasuredBars) measure(*tile.measured);
-    }
-}
-
-template <class Door, Rules kRules>
-void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std::size_t last) {
-    if (kRules != Rules::detailed && sweep.market.instruments == 1) {
-        // The most common sweep: loops over instruments vanish, units stay near the registers.
-        Lane units = tile.units[0];
-        advance_units<Door, kRules>(sweep, tile, first, last, 1, &units);
-        tile.units[0] = units;
-    } else {
-        advance_units<Door, kRules>(sweep, tile, first, last, sweep.market.instruments, tile.units);
-    }
+    finish_block(tile, measured);
 }

@@ -18,4 +18,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/advance.hpp"
 
+#include "windtunnel/kernel/returns.hpp"
+
+#include "windtunnel/kernel/walk.hpp"
+
 }  // namespace windtunnel::WINDTUNNEL_LEVEL

@@ -29,6 +29,7 @@ from windtunnel.trainers import devices
 devices.configure_cpu()
 
 from windtunnel.trainers.rl.account import Terms  # noqa: E402 - JAX is set up above
+from windtunnel.trainers.rl.stage import make_stage  # noqa: E402 - the same
 from windtunnel.trainers.rl_trainer import RLTrainer  # noqa: E402 - the same
 
 LEVELS = (-1.0, 0.0, 1.0)
@@ -174,9 +175,8 @@ def learn(
     costs = Costs(chain.cost, 0.0, 0.0, 0.0)
     execution = Execution("next_open", 1.0)
     terms = Terms.of(costs, execution, band=0.05, periods_per_year=YEAR)
-    trainer = RLTrainer(
-        task, ModelSection(hidden=hidden), rl, terms, long_only=False, seeds=seeds, seed=3
-    )
+    stage = make_stage(ModelSection(hidden=hidden), rl, terms, long_only=False)
+    trainer = RLTrainer(task, stage, rl, seeds=seeds, seed=3)
     point = {name: np.array([getattr(rl, name)]) for name in RL_SEARCHABLE}
     levels = trainer.by_seed(point | {"leverage": np.array([1.0])})[:, :, 0]
     best = chain.best()

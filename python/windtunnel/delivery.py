@@ -18,7 +18,7 @@ import safetensors.numpy
 from windtunnel.config import study_digest
 from windtunnel.config.study import ModelSection
 from windtunnel.deployment.bundle import load_bundle
-from windtunnel.deployment.exporter import export_bundle
+from windtunnel.deployment.exporter import Score, export_bundle
 from windtunnel.deployment.manifest import (
     PARAMETERS,
     REFERENCE,
@@ -28,15 +28,19 @@ from windtunnel.deployment.manifest import (
     Evidence,
     Label,
     Policy,
+    Session,
     read_verified,
 )
 from windtunnel.deployment.registry import Registry, State
 from windtunnel.deployment.replay import ReplayCertificate, replay
 from windtunnel.deployment.replay_window import replay_frame
+from windtunnel.deployment.session import Step
 from windtunnel.errors import BundleError
 from windtunnel.events import EventBus
 from windtunnel.findings import Findings
 from windtunnel.runs import Run
+from windtunnel.trainers.own import rl_terms
+from windtunnel.trainers.rl.session import PolicyProgram, policy_program, specify
 from windtunnel.trainers.scoring import Network
 from windtunnel.validation import policy_table, window
 
@@ -45,7 +49,7 @@ _KEPT = (
     "name", "study_digest", "run", "trial", "fingerprint", "features", "warmup", "window",
     "cross_section", "label", "symbols", "policy", "fill", "account",
     "periods_per_year", "periods", "metrics", "verdict",
-    "evidence", "model",
+    "evidence", "model", "session",
 )  # fmt: skip
 
 
@@ -75,14 +79,26 @@ def export(found: Findings, path: Path) -> None:
     course, study = found.course, found.course.study
     kind = study.label.kind
     model = study.model.vary(found.champion.params)
-    network = Network.build(model, kind)
-    context = course.features.warmup + max(network.window - 1, 0)
     policies = policy_table(study, [found.champion.params])
+    network: Network | None = None
+    program: PolicyProgram | None = None
+    score: Score | Step
+    if study.training.trainer == "rl":
+        leverage = float(policies.leverage[0])
+        program = policy_program(
+            specify(study, rl_terms(study), leverage), course.panel.instruments
+        )
+        score = program.step
+    else:
+        network = Network.build(model, kind)
+        score = network.score
+    window_bars = network.window if network else 0
+    context = course.features.warmup + max(window_bars - 1, 0)
     rows = _in_time(course.final_task.train[0], study.study.seed)
     stamps = course.panel.timestamps
     export_bundle(
         path,
-        score=network.score,
+        score=score,
         params=found.model.model.parameters(0),
         name=study.study.name,
         study_digest=study_digest(study),
@@ -91,8 +107,8 @@ def export(found: Findings, path: Path) -> None:
         fingerprint=course.panel.fingerprint,
         features=course.features.names,
         warmup=context,
-        window=network.window,
-        cross_section=network.relative,
+        window=window_bars,
+        cross_section=network.relative if network else False,
         label=Label(kind=kind, horizon=study.label.horizon),
         symbols=course.panel.symbols,
         policy=Policy(
@@ -101,7 +117,9 @@ def export(found: Findings, path: Path) -> None:
             leverage=float(policies.leverage[0]),
             long_only=policies.long_only,
             band=study.policy.rebalance_band,
+            proportional=policies.proportional,
         ),
+        session=_session(program),
         fill=study.execution.fill,
         periods_per_year=study.data.periods_per_year,
         periods={
@@ -118,7 +136,9 @@ def export(found: Findings, path: Path) -> None:
             holdout_read=found.holdout is not None,
             earlier_looks=len(found.earlier_looks),
         ),
-        model=model.model_dump(mode="json") | {"hidden": list(model.layers)},
+        model=program.specification
+        if program
+        else model.model_dump(mode="json") | {"hidden": list(model.layers)},
         reference=course.features.values[rows],
         reference_bars=np.nonzero(rows)[0],
         replay=replay_frame(
@@ -137,6 +157,13 @@ def export(found: Findings, path: Path) -> None:
             costs=asdict(course.costs),
         ),
     )
+
+
+def _session(program: PolicyProgram | None) -> Session | None:
+    """What a policy that learnt to trade remembers; None for a model of rows."""
+    if program is None:
+        return None
+    return Session(state=program.shapes, volume_unit=program.volume_unit)
 
 
 def export_again(source: Path, path: Path) -> ReplayCertificate:
@@ -158,7 +185,11 @@ def export_again(source: Path, path: Path) -> ReplayCertificate:
             f"bundle {str(source)!r}: its parameters are not those of a model family",
             "Export it with the code that made it",
         )
-    network = Network.build(ModelSection.model_validate(manifest.model), manifest.label.kind)
+    if manifest.session is not None:
+        score: Score | Step = policy_program(manifest.model, len(manifest.symbols)).step
+    else:
+        model = ModelSection.model_validate(manifest.model)
+        score = Network.build(model, manifest.label.kind).score
     reference = pl.read_parquet(io.BytesIO(contents[REFERENCE]))
     bars = reference[REFERENCE_BAR].to_numpy() if REFERENCE_BAR in reference.columns else None
     kept = {name: getattr(manifest, name) for name in _KEPT}
@@ -166,7 +197,7 @@ def export_again(source: Path, path: Path) -> ReplayCertificate:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         export_bundle(
             Path(scratch) / "bundle",
-            score=network.score,
+            score=score,
             params=_nested(flat),
             reference=reference.select(manifest.features).to_numpy(),
             reference_bars=bars,

@@ -25,6 +25,7 @@ from windtunnel.deployment.manifest import (
     read_verified,
 )
 from windtunnel.deployment.replay_window import ReplayWindow, read_replay
+from windtunnel.deployment.session import ROW_COLUMNS, State, beginning, check_session
 from windtunnel.errors import BundleError
 
 LARGEST_BUCKET = 4096  # rows; longer inputs go through in pieces of this size
@@ -60,7 +61,7 @@ class Bundle:
         on_device = jax.device_put(params)
         # Closing over the weights and wrapping the exported call in jit takes a call on one
         # row from 228 us to some 10 us.
-        self._call = jax.jit(lambda x: exported.call(on_device, x))  # type: ignore[no-untyped-call]
+        self._call = jax.jit(lambda *given: exported.call(on_device, *given))  # type: ignore[no-untyped-call]
 
     @property
     def width(self) -> int:
@@ -99,6 +100,12 @@ class Bundle:
         BundleError
             `x` has another shape.
         """
+        if self.manifest.session is not None:
+            raise BundleError(
+                f"model {self.manifest.name!r} decides from bars and a state of its own; a row of "
+                "features alone has no score",
+                "Walk through the bars with windtunnel.deployment.session.walk",
+            )
         x = np.ascontiguousarray(x, dtype=np.float32)
         shape = self.input_shape
         if x.shape[1:] != shape:
@@ -114,8 +121,18 @@ class Bundle:
         pieces = range(0, len(x), most)
         return np.concatenate([self._score_bucket(x[i : i + most]) for i in pieces])
 
+    def step(self, state: State, row: Float32Array) -> tuple[State, Float32Array, Float32Array]:
+        """Take a model that remembers over one bar; see `windtunnel.deployment.session`."""
+        after, level, margin = self._call(state, row)
+        return {name: np.asarray(value) for name, value in after.items()}, level, margin
+
     def warm(self, rows: int = LARGEST_BUCKET) -> None:
         """Compile every bucket that inputs of up to `rows` rows can fall into."""
+        session = self.manifest.session
+        if session is not None:
+            width = len(ROW_COLUMNS) + self.width
+            self.step(beginning(session), np.ones((len(self.manifest.symbols), width), np.float32))
+            return
         bucket = 1
         while bucket <= _bucket(min(rows, self.largest_bucket)):
             self._score_bucket(np.zeros((bucket, *self.input_shape), np.float32))
@@ -189,7 +206,7 @@ def _check_inputs(
     params: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
 ) -> None:
     """Hold the program, the parameters and the manifest to one another."""
-    taken, _ = jax.tree_util.tree_unflatten(exported.in_tree, exported.in_avals)[0]
+    taken, *_ = jax.tree_util.tree_unflatten(exported.in_tree, exported.in_avals)[0]
     wanted = {name: (tuple(aval.shape), str(aval.dtype)) for name, aval in taken.items()}
     given = {name: (array.shape, str(array.dtype)) for name, array in params.items()}
     if wanted != given:
@@ -198,20 +215,23 @@ def _check_inputs(
             f"bundle {str(path)!r}: {PARAMETERS} does not fit {PROGRAM}: {differing[0]}",
             "Export it again",
         )
-    width = exported.in_avals[-1].shape[-1]
-    if width != len(manifest.features):
-        raise BundleError(
-            f"bundle {str(path)!r}: {PROGRAM} takes {width} features, the manifest names "
-            f"{len(manifest.features)}",
-            "Export it again",
-        )
-    shape = tuple(exported.in_avals[-1].shape[1:])
-    if shape != input_shape(manifest):
-        raise BundleError(
-            f"bundle {str(path)!r}: {PROGRAM} takes inputs of shape {shape}, the manifest "
-            f"describes {input_shape(manifest)}",
-            "Export it again",
-        )
+    if manifest.session is not None:
+        check_session(str(path), manifest, exported)
+    else:
+        width = exported.in_avals[-1].shape[-1]
+        if width != len(manifest.features):
+            raise BundleError(
+                f"bundle {str(path)!r}: {PROGRAM} takes {width} features, the manifest names "
+                f"{len(manifest.features)}",
+                "Export it again",
+            )
+        shape = tuple(exported.in_avals[-1].shape[1:])
+        if shape != input_shape(manifest):
+            raise BundleError(
+                f"bundle {str(path)!r}: {PROGRAM} takes inputs of shape {shape}, the manifest "
+                f"describes {input_shape(manifest)}",
+                "Export it again",
+            )
     platform = jax.default_backend()
     wanted_platform = {"gpu": "cuda"}.get(platform, platform)
     if wanted_platform not in manifest.platforms:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -41,8 +41,10 @@ from windtunnel.deployment.manifest import (
     Label,
     Manifest,
     Policy,
+    Session,
     seal,
 )
+from windtunnel.deployment.session import Step, session_program
 from windtunnel.errors import BundleError
 
 Params: TypeAlias = Any  # a pytree: nested dicts, lists and tuples with arrays at the leaves
@@ -54,7 +56,7 @@ _RECORDED = ("windtunnel", "jax", "jaxlib", "numpy", "numba", "polars")
 def export_bundle(
     path: str | Path,
     *,
-    score: Score,
+    score: Score | Step,
     params: Params,
     name: str,
     study_digest: str,
@@ -79,6 +81,7 @@ def export_bundle(
     replay: pl.DataFrame,
     reference_bars: npt.NDArray[np.integer] | None = None,
     account: Account | None = None,
+    session: Session | None = None,
 ) -> Path:
     """Write a bundle to `path`, whole or not at all.
 
@@ -92,6 +95,7 @@ def export_bundle(
         independent of one another. A row with a NaN feature gets a NaN score, whatever
         `score` makes of it. With a `window`, x is (b, window, F), oldest bar first; with
         `cross_section` it is (b, N, F) or (b, N, window, F), and the scores are (b, N).
+        With a session it is a `windtunnel.deployment.session.Step`.
     params : pytree of numpy arrays
         Everything `score` needs, the scaler's mean and scale included.
     reference : (rows, F) float32
@@ -101,6 +105,8 @@ def export_bundle(
         it. Without it nothing is known of how the rows follow one another.
     replay : polars.DataFrame
         From `windtunnel.deployment.replay_window.replay_frame`.
+    session : Session, optional
+        Of a model that decides bar after bar from a state of its own.
     name, study_digest, ..., model
         See `windtunnel.deployment.manifest.Manifest`. Non-finite metrics become None.
 
@@ -120,7 +126,9 @@ def export_bundle(
     inputs = (window, len(features)) if window else (len(features),)
     if cross_section:
         inputs = (len(symbols), *inputs)
-    program, platforms = _export(score, params, inputs, lead=2 if cross_section else 1)
+    program, platforms = _export(
+        score, params, inputs, lead=2 if cross_section else 1, session=session
+    )
     contents = {
         PROGRAM: program,
         PARAMETERS: safetensors.numpy.save(leaves),
@@ -150,6 +158,7 @@ def export_bundle(
         },
         verdict=verdict,
         evidence=evidence,
+        session=session,
         model=dict(model),
         platforms=platforms,
         versions=_versions(),
@@ -180,18 +189,26 @@ def flat_parameters(params: Params) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _export(
-    score: Score, params: Params, inputs: tuple[int, ...], *, lead: int
+    score: Score | Step,
+    params: Params,
+    inputs: tuple[int, ...],
+    *,
+    lead: int,
+    session: Session | None,
 ) -> tuple[bytes, tuple[str, ...]]:
     """Serialise ``fn(flat params, x)`` for any batch size, for CUDA too where it lowers.
 
     `inputs` is the shape of x without the batch; its first `lead` axes, the batch counted,
-    are those of the scores.
+    are those of the scores. With a session the program takes its state and a bar instead.
     """
     structure = jax.tree_util.tree_structure(params)
     names = list(flat_parameters(params))
 
+    def nested(flat: dict[str, jax.Array]) -> Params:
+        return jax.tree_util.tree_unflatten(structure, [flat[key] for key in names])
+
     def by_name(flat: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-        scores = score(jax.tree_util.tree_unflatten(structure, [flat[key] for key in names]), x)
+        scores = cast("Score", score)(nested(flat), x)
         if scores.shape != x.shape[:lead] or scores.dtype != jnp.float32:
             axes = ", ".join(map(str, inputs))
             raise BundleError(
@@ -208,12 +225,15 @@ def _export(
         for key, leaf in flat_parameters(params).items()
     }
     x = jax.ShapeDtypeStruct((batch, *inputs), jnp.float32)  # type: ignore[no-untyped-call]
-    exporter = jax.jit(by_name)
+    exporter, rest = jax.jit(by_name), (x,)
+    if session is not None:
+        step, rest = session_program(cast("Step", score), session, inputs[-1])
+        exporter = jax.jit(lambda flat, *given: step(nested(flat), *given))
     with _without_source_locations():
         try:
-            exported = export.export(exporter, platforms=["cpu", "cuda"])(shapes, x)
+            exported = export.export(exporter, platforms=["cpu", "cuda"])(shapes, *rest)
         except (NotImplementedError, RuntimeError):  # a primitive has no CUDA lowering
-            exported = export.export(exporter, platforms=["cpu"])(shapes, x)
+            exported = export.export(exporter, platforms=["cpu"])(shapes, *rest)
         return bytes(exported.serialize()), tuple(exported.platforms)
 
 

@@ -52,6 +52,18 @@ class Policy(_Part):
     leverage: float = Field(gt=0)
     long_only: bool
     band: float = Field(ge=0)
+    proportional: bool = False
+
+
+class Session(_Part):
+    """What a model that remembers carries from bar to bar, and how it sees a bar.
+
+    `state` names arrays of float32 and their shapes. `volume_unit` divides the volumes that
+    the program is shown; None where it looks at none.
+    """
+
+    state: dict[str, tuple[int, ...]]
+    volume_unit: float | None = None
 
 
 class Evidence(_Part):
@@ -89,7 +101,8 @@ class Manifest(_Part):
     all instruments of a bar together. `periods` are ranges of
     UTC timestamps, first and last bar included. `metrics` are plain figures, None where
     undefined. `model` is the specification from which the program can be exported again,
-    since the compiled form is promised for months and the parameters for good.
+    since the compiled form is promised for months and the parameters for good. `session`
+    marks a model that decides bar after bar from a state of its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -113,6 +126,7 @@ class Manifest(_Part):
     metrics: dict[str, float | None]
     verdict: str
     evidence: Evidence | None = None
+    session: Session | None = None
     model: dict[str, Any]
     platforms: tuple[str, ...]
     versions: dict[str, str]

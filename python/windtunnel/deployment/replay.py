@@ -11,6 +11,8 @@ from windtunnel.backtest.policy import target_exposures
 from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.manifest import Policy
+from windtunnel.deployment.replay_window import ReplayWindow
+from windtunnel.deployment.session import MARGIN, walk
 from windtunnel.features.compute import compute
 from windtunnel.features.windows import windows
 
@@ -65,10 +67,33 @@ def replay(bundle: Bundle) -> ReplayCertificate:
     """
     window = bundle.replay_window()
     panel = window.panel
+    if bundle.manifest.session is not None:
+        return _replay_session(bundle, window)
     scores = score_panel(bundle, panel, window.first)
     policy = bundle.manifest.policy
     exposures, _ = policy_exposures(policy, scores, panel.listed[window.first :], None)
     return certify(scores, exposures, window.scores, window.exposures, policy=policy)
+
+
+def _replay_session(bundle: Bundle, window: ReplayWindow) -> ReplayCertificate:
+    """Repeat each decision from the state to which the expected ones before it have led."""
+    walked = walk(
+        bundle.step,
+        bundle.manifest,
+        window.panel,
+        window.first,
+        None,
+        decided=window.exposures,
+    )
+    policy = bundle.manifest.policy
+    listed = window.panel.listed[window.first :]
+    # A choice that was close may fall otherwise; it is taken as expected, and counted.
+    with np.errstate(invalid="ignore"):
+        close = (walked.margins < MARGIN) & (walked.levels != window.scores)
+    scores = np.where(close & np.isfinite(window.scores), window.scores, walked.levels)
+    exposures, _ = policy_exposures(policy, scores, listed, None)
+    certificate = certify(scores, exposures, window.scores, window.exposures, policy=policy)
+    return replace(certificate, near_threshold=certificate.near_threshold + int(close.sum()))
 
 
 def score_panel(bundle: Bundle, panel: Panel, first: int) -> Float32Array:
@@ -143,6 +168,7 @@ def policy_exposures(
         exit=policy.exit,
         leverage=policy.leverage,
         long_only=policy.long_only,
+        proportional=policy.proportional,
         state=state,
     )
 
@@ -174,7 +200,9 @@ def certify(
 
     unequal = np.isnan(exposures) != np.isnan(expected_exposures)
     with np.errstate(invalid="ignore"):
-        unequal |= np.abs(exposures - expected_exposures) > _EXPOSURE_TOLERANCE
+        # A proportional policy hands on what the scores may differ by.
+        allowed = tolerance * policy.leverage if policy.proportional else _EXPOSURE_TOLERANCE
+        unequal |= np.abs(exposures - expected_exposures) > allowed
     near = _excused(unequal, _near_threshold(expected_scores, policy, tolerance))
     excused = int(near.sum())
     bad_exposures = int(unequal.sum()) - excused

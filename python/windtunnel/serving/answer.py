@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from windtunnel.errors import BacktestError, FeatureError
 from windtunnel.serving.features import surely_finite
 from windtunnel.serving.predictor import Decisions, Predictor, Scored
 from windtunnel.serving.refusal import Refusal
+from windtunnel.serving.session import Kept, read_session
 
 _FIELDS = ("bars", "features", "since", "state")
 _SHAPE = 'Send {"bars": ...} with optional "since" and "state", or {"features": [[...]]}'
@@ -153,7 +155,9 @@ def decide_request(
     return decide(predictor, panel, first, state)
 
 
-def decide(predictor: Predictor, panel: Any, first: int, state: dict[str, int]) -> Decisions:
+def decide(
+    predictor: Predictor, panel: Any, first: int, state: Mapping[str, int] | Kept
+) -> Decisions:
     """`Predictor.decide`, with what the bars are to blame for as a Refusal."""
     try:
         return predictor.decide(panel, first, state)
@@ -194,14 +198,16 @@ def check_age(last: np.datetime64, max_age_seconds: float | None, field: str) ->
     )
 
 
-def read_state(state: object, predictor: Predictor) -> dict[str, int]:
-    """The policy's signals of a request, checked.
+def read_state(state: object, predictor: Predictor) -> Mapping[str, int] | Kept:
+    """The policy's signals of a request, or what a model remembers, checked.
 
     Raises
     ------
     Refusal
         A symbol is unknown or a signal impossible.
     """
+    if predictor.remembers:
+        return read_session(state, predictor.bundle) or {}
     if state is None:
         return {}
     remedy = 'Give the "state" of the previous answer, or leave it out to start flat'

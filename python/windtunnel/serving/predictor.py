@@ -14,8 +14,10 @@ import numpy.typing as npt
 from windtunnel.data.panel import Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.replay import ScoredRows, policy_exposures, score_rows
+from windtunnel.deployment.session import all_instruments, walk
 from windtunnel.serving.native import MOST_ROWS, NativeScorer, native_scorer
 from windtunnel.serving.refusal import Refusal
+from windtunnel.serving.session import Kept, check_follows, write_state
 
 # Handing work to a thread costs more than a small model's whole answer. Takes effect when
 # set before jax runs anything, which is why it stands at import.
@@ -55,7 +57,8 @@ class Decisions:
         Signed fraction of equity to hold from the next fill on; NaN where the instrument
         has no bar, so that nothing is decided.
     state : dict
-        The policy's signal a symbol after the last bar, to be given with the next request.
+        The policy's signal a symbol after the last bar, or what a model that remembers does, to
+        be given with the next request.
     warnings : tuple of str
     scored : Scored
         The rows behind the scores that are defined.
@@ -65,7 +68,7 @@ class Decisions:
     symbols: tuple[str, ...]
     scores: Float32Array
     exposures: Float64Array
-    state: dict[str, int]
+    state: Mapping[str, int | str]
     warnings: tuple[str, ...]
     scored: Scored
 
@@ -104,6 +107,8 @@ class Predictor:
             if manifest.cross_section
             else f"{manifest.window} bars"
         )
+        if self.remembers:
+            sees = "bar after bar, and an account of its own"
         raise Refusal(
             "shape",
             "features",
@@ -115,13 +120,19 @@ class Predictor:
     @property
     def takes_rows(self) -> bool:
         """Whether a score follows from the features of one bar and instrument."""
-        return not (self.bundle.manifest.window or self.bundle.manifest.cross_section)
+        manifest = self.bundle.manifest
+        return not (manifest.window or manifest.cross_section or self.remembers)
 
     @cached_property
     def head(self) -> dict[str, Any]:
         """What every answer says first: model, version, trial."""
         manifest = self.bundle.manifest
         return {"model": manifest.name, "version": self.version, "trial": manifest.trial}
+
+    @cached_property
+    def remembers(self) -> bool:
+        """Whether the model decides bar after bar from a state of its own."""
+        return self.bundle.manifest.session is not None
 
     @cached_property
     def native(self) -> NativeScorer | None:
@@ -134,7 +145,7 @@ class Predictor:
             return self.native.score(rows)
         return self.bundle.score(rows)
 
-    def decide(self, panel: Panel, first: int, state: Mapping[str, int]) -> Decisions:
+    def decide(self, panel: Panel, first: int, state: Mapping[str, int] | Kept) -> Decisions:
         """Scores and exposures of the bars from index `first` of `panel` on.
 
         Parameters
@@ -143,8 +154,11 @@ class Predictor:
             Bars with at least the features' warm-up before `first`.
         first : int
         state : mapping
-            Signal (-1, 0 or 1) a symbol before `first`; absent means flat.
+            Signal (-1, 0 or 1) a symbol before `first`; absent means flat. Of a model that
+            remembers, what it remembers; an empty one begins with cash.
         """
+        if self.remembers or isinstance(state, Kept):
+            return self._go_on(panel, first, state if isinstance(state, Kept) else None)
         before = np.array([state.get(symbol, 0) for symbol in panel.symbols], np.int8)
         rows = score_rows(self.bundle, panel, first)
         scores = rows.scores
@@ -160,6 +174,28 @@ class Predictor:
             state={**state, **signals},
             warnings=(*self._absent(panel), *_undefined(panel, first, scores)),
             scored=_scored(panel, first, rows),
+        )
+
+    def _go_on(self, panel: Panel, first: int, kept: Kept | None) -> Decisions:
+        """Let a model that remembers walk through the bars."""
+        manifest = self.bundle.manifest
+        if kept is not None:
+            check_follows(kept, panel.timestamps, first)
+        whole = all_instruments(panel, manifest.symbols)
+        values = None if kept is None else kept.values
+        walked = walk(self.bundle.step, manifest, whole, first, values)
+        exposures, _ = policy_exposures(manifest.policy, walked.levels, whole.listed[first:], None)
+        at = [manifest.symbols.index(symbol) for symbol in panel.symbols]
+        scores = np.ascontiguousarray(walked.levels[:, at])
+        rows = ScoredRows(walked.levels, walked.defined, walked.features)
+        return Decisions(
+            timestamps=panel.timestamps[first:],
+            symbols=panel.symbols,
+            scores=scores,
+            exposures=np.ascontiguousarray(exposures[:, at]),
+            state=write_state(self.bundle, panel.timestamps[-1], walked.state),
+            warnings=(*self._absent(panel), *_undefined(panel, first, scores)),
+            scored=_scored(whole, first, rows),
         )
 
     def warm(self) -> None:

@@ -49,6 +49,16 @@ class BarColumns(_Request):
     volume: list[Volume] = Field(min_length=1)
 
 
+class SessionState(BaseModel):
+    """What a model that remembers carries from one request to the next; opaque, as it is."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str
+    at: Timestamp
+    values: str
+
+
 class BarsRequest(_Request):
     """Ask for decisions from bars."""
 
@@ -61,7 +71,7 @@ class BarsRequest(_Request):
         description="First bar to decide on; the policy is in `state` there. Default: the last "
         "bar alone.",
     )
-    state: dict[str, Signal] | None = Field(
+    state: dict[str, Signal] | SessionState | None = Field(
         default=None,
         description="The policy's signal a symbol before the first decision: the `state` of the "
         "previous answer. Default: flat.",
@@ -100,7 +110,7 @@ class DecisionsAnswer(_Answer):
     """Decisions, oldest first, and the state to give with the next request."""
 
     decisions: list[Decision]
-    state: dict[str, int]
+    state: dict[str, int] | SessionState
 
 
 class ScoresAnswer(_Answer):

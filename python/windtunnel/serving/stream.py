@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,7 +43,7 @@ class Stream:
 
     draw: float = field(default_factory=random.random)
     window: Window = field(default_factory=Window)
-    state: dict[str, int] = field(default_factory=dict)
+    state: Mapping[str, int | str] = field(default_factory=dict)
 
 
 class StreamEndpoint:
@@ -129,7 +129,8 @@ class StreamEndpoint:
                 raise Refusal(
                     "state", "state", None, "goes with the first bars alone", "Leave it out"
                 )
-            state = read_state(request["state"], predictor)
+            state = request["state"]
+        before = read_state(state or None, predictor)
         bars = read_bars(request["bars"], manifest.symbols)
         check_age(bars.timestamps[-1], self._settings.max_age_seconds, "bars.timestamp")
         begins = not len(stream.window)
@@ -141,7 +142,7 @@ class StreamEndpoint:
         reply: dict[str, Any] = {**predictor.head, "needs": needs, "decisions": (), "warnings": ()}
         try:
             if not needs:
-                decisions = decide(predictor, window.panel(manifest.symbols), first, state)
+                decisions = decide(predictor, window.panel(manifest.symbols), first, before)
                 state = decisions.state
                 reply |= {"decisions": decision_rows(decisions), "warnings": decisions.warnings}
         except Exception:

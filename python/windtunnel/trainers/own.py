@@ -11,6 +11,7 @@ from windtunnel.trainers.bucket_trainer import BucketTrainer
 if TYPE_CHECKING:
     from windtunnel.config import StudyFile
     from windtunnel.protocols import Trainer, TrainingTask
+    from windtunnel.trainers.rl.account import Terms
     from windtunnel.trainers.rl_trainer import RLTrainer
 
 
@@ -21,23 +22,23 @@ def own_trainer(task: TrainingTask, study: StudyFile, seed: int) -> Trainer:
     return BucketTrainer(task, study.model, study.training, seed=seed)
 
 
-def rl_trainer(task: TrainingTask, study: StudyFile, seed: int) -> RLTrainer:
-    """Make the trainer of a study whose policies learn by trading."""
+def rl_terms(study: StudyFile) -> Terms:
+    """Costs and execution as a policy that learns by trading meets them."""
     from windtunnel.trainers.rl.account import Terms  # noqa: PLC0415 - only such studies need it
-    from windtunnel.trainers.rl_trainer import RLTrainer  # noqa: PLC0415 - as above
 
-    terms = Terms.of(
+    return Terms.of(
         Costs.from_section(study.costs),
         Execution.from_section(study.execution),
         band=study.policy.rebalance_band,
         periods_per_year=study.data.periods_per_year,
     )
-    return RLTrainer(
-        task,
-        study.model,
-        study.rl,
-        terms,
-        long_only=study.policy.direction == "long_only",
-        seeds=study.training.seeds,
-        seed=seed,
-    )
+
+
+def rl_trainer(task: TrainingTask, study: StudyFile, seed: int) -> RLTrainer:
+    """Make the trainer of a study whose policies learn by trading."""
+    from windtunnel.trainers.rl.stage import make_stage  # noqa: PLC0415 - as above
+    from windtunnel.trainers.rl_trainer import RLTrainer  # noqa: PLC0415 - as above
+
+    long_only = study.policy.direction == "long_only"
+    stage = make_stage(study.model, study.rl, rl_terms(study), long_only=long_only)
+    return RLTrainer(task, stage, study.rl, seeds=study.training.seeds, seed=seed)

@@ -14,30 +14,26 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.errors import StudyFileError, TrainingError
+from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
 from windtunnel.trainers.base import check_task, check_values, usable_rows
 from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.memory import Needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.rl import evolution, ppo
-from windtunnel.trainers.rl.actions import Actions, Continuous, Levels
 from windtunnel.trainers.rl.cohort import Cohort
-from windtunnel.trainers.rl.environment import Rules, Scale, Tastes, make_table
+from windtunnel.trainers.rl.environment import Scale, Tastes, make_table
 from windtunnel.trainers.rl.episodes import (
     bar_volatility,
     episode_starts,
     panel_of,
     training_bars,
 )
-from windtunnel.trainers.rl.networks import ActorCritic
 from windtunnel.trainers.rl.program import LANES, Data, Hyper, Plan, start_state
 from windtunnel.trainers.rl.rollout import Stage
 
 if TYPE_CHECKING:
     from windtunnel.config.rl import RLSection
-    from windtunnel.config.study import ModelSection
-    from windtunnel.trainers.rl.account import Terms
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -94,14 +90,10 @@ class RLTrainer:
     ----------
     task : TrainingTask
         With its panel. Labels decide which bars may be learnt from, not what is learnt.
-    model : ModelSection
-        `hidden` are the widths of actor and critic; the family must be 'mlp' or 'linear'.
+    stage : Stage
+        Of `make_stage`: network, actions, costs and execution.
     rl : RLSection
         Its searchable fields are ignored, `fit` is given them.
-    terms : Terms
-        Costs and execution of the study.
-    long_only : bool
-        Whether negative levels are out of reach.
     seeds : int
         Policies trained a configuration; they decide together, by the mean of their levels.
     seed : int
@@ -115,18 +107,14 @@ class RLTrainer:
         The task breaks a rule of its docstring, has no panel, or its prices do not move.
     SplitError
         A fold has no row, or no stretch as long as an episode, to train on.
-    StudyFileError
-        The model family cannot be trained by trading.
     """
 
     def __init__(
         self,
         task: TrainingTask,
-        model: ModelSection,
+        stage: Stage,
         rl: RLSection,
-        terms: Terms,
         *,
-        long_only: bool,
         seeds: int,
         seed: int,
         devices: Sequence[Any] | None = None,
@@ -134,19 +122,10 @@ class RLTrainer:
         memory: int | None = None,
     ) -> None:
         check_task(task)
-        if model.family not in {"mlp", "linear"}:
-            raise StudyFileError(
-                f"model.family: a policy that learns by trading is 'mlp' or 'linear', got "
-                f"{model.family!r}",
-                "Give one of the two, and rl.memory for a recurrent policy",
-            )
         self.task = task
         self.rl = rl
-        self.terms = terms
+        self.stage = stage
         self.seeds = seeds
-        self.actions = make_actions(rl, long_only=long_only)
-        hidden = () if model.family == "linear" else model.layers
-        self.module = ActorCritic(self.actions.width, hidden, rl.memory)
         allowed = training_bars(task)
         starts = episode_starts(allowed, rl.rollout_bars * rl.episode_rollouts)
         self.volatility = bar_volatility(task, allowed)
@@ -158,13 +137,12 @@ class RLTrainer:
         for number, found in enumerate(starts):
             padded[number, : len(found)] = found
         bars, fold, anew, afresh = _walk(task.validation)
-        self.stage = Stage(self.module, self.actions, Rules(terms, rl.reward, rl.sharpe_rate))
         panel = panel_of(task)
         known = np.isfinite(task.features).all(axis=2) & panel.listed
         self._defined = np.concatenate([known[first:stop] for first, stop in task.validation])
         used = list(devices) if devices is not None else jax.local_devices()
         data = Data(
-            table=make_table(panel, task.features, terms),
+            table=make_table(panel, task.features, stage.rules.terms),
             scale=Scale(self.mean, 1 / self.scale, self.volatility),
             starts=padded,
             counts=np.array([len(found) for found in starts], np.int32),
@@ -328,7 +306,7 @@ class RLTrainer:
         state = size(jax.eval_shape(lambda given: start_state(plan, given), data))
         scores = 4 * self._defined.size
         decisions = plan.sizes.environments * plan.sizes.rollout_bars * instruments
-        units = sum(self.module.hidden) * 2 + self.module.memory
+        units = sum(self.stage.module.hidden) * 2 + self.stage.module.memory
         width = data.table.shape[2] + 12
         # A rollout, its order by environment and a minibatch; then activations and gradients.
         working = 4 * plan.lanes * decisions * (3 * width + 4 * units)
@@ -338,14 +316,6 @@ class RLTrainer:
             result=scores,
             state=2 * state,
         )
-
-
-def make_actions(rl: RLSection, *, long_only: bool) -> Actions:
-    """The decisions that a study's `[rl]` and direction allow."""
-    low = 0.0 if long_only else -1.0
-    if rl.actions == "continuous":
-        return Continuous(low)
-    return Levels(rl.levels or ((0.0, 1.0) if long_only else (-1.0, 0.0, 1.0)))
 
 
 def sizes_of(rl: RLSection) -> ppo.Sizes:

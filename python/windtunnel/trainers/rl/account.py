@@ -18,6 +18,8 @@ import numpy as np
 
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution, Fill
+from windtunnel.backtest.market import market_rows
+from windtunnel.data.panel import Panel
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ class Terms:
         )
 
     @property
-    def needs_volume(self) -> bool:
-        """Whether a fill looks at the bar's volume."""
-        return self.impact > 0 or math.isfinite(self.participation)
+    def volume_unit(self) -> float | None:
+        """What volumes are divided by; None where no fill looks at the bar's volume."""
+        needed = self.impact > 0 or math.isfinite(self.participation)
+        return self.initial_cash if needed else None
 
 
 class Quote(NamedTuple):
@@ -262,32 +265,8 @@ def _cost(size: jax.Array, value: jax.Array, volume: jax.Array, terms: Terms) ->
     return cost
 
 
-def quotes(panel_arrays: Any, terms: Terms, dtype: type[np.floating]) -> Quote:
-    """All bars of a panel as quotes, (T, N) NumPy arrays.
-
-    Parameters
-    ----------
-    panel_arrays : Panel
-        Its missing bars are filled as the engine values them: with the last close before,
-        with 1 before the first.
-    """
-    listed = panel_arrays.listed
-    mark = carry_forward(panel_arrays.close, listed, 1.0)
-    before = np.vstack([np.ones((1, mark.shape[1])), mark[:-1]])
-    at_open = terms.fill == "next_open"
-    price = np.where(listed, panel_arrays.open, before) if at_open else mark
-    # The volume is read only where a fill looks at it; 1 stands for what is not known.
-    volume = np.ones_like(mark)
-    if terms.needs_volume:
-        volume = carry_forward(panel_arrays.volume, panel_arrays.tradable, 1.0) / terms.initial_cash
-    return Quote(
-        price.astype(dtype), mark.astype(dtype), volume.astype(dtype), panel_arrays.tradable
-    )
-
-
-def carry_forward(values: Any, known: Any, first: float) -> Any:
-    """The last known value of every column, (T, N); `first` before there is one."""
-    at = np.where(known, np.arange(len(values))[:, None], -1)
-    np.maximum.accumulate(at, axis=0, out=at)
-    carried = np.take_along_axis(values, np.maximum(at, 0), axis=0)
-    return np.where(at >= 0, carried, first)
+def quotes(panel: Panel, terms: Terms, dtype: type[np.floating]) -> Quote:
+    """All bars of a panel as quotes, (T, N) NumPy arrays."""
+    rows = market_rows(panel, terms.fill, volume_unit=terms.volume_unit)
+    price, mark, volume, tradable, _ = np.moveaxis(rows, 2, 0)
+    return Quote(price.astype(dtype), mark.astype(dtype), volume.astype(dtype), tradable > 0)

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.backtest.market import COLUMNS, market_rows
 from windtunnel.data.panel import Panel
-from windtunnel.trainers.rl.account import Account, Quote, Settled, Terms, quotes
+from windtunnel.trainers.rl.account import Account, Quote, Settled, Terms
 
 OWN_STATE = ("exposure", "unrealised_return", "time_in_position")
 _HORIZON = 20.0  # bars over which own state is scaled
-_MARKET = 6  # columns of a table before the features
+_MARKET = len(COLUMNS) + 1  # columns of a table before the features
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,12 @@ def make_table(
     panel: Panel, features: npt.NDArray[np.float32], terms: Terms
 ) -> npt.NDArray[np.float32]:
     """The whole market as one array, (T, N, 6 + F) float32, so that a step is one gather."""
-    quote = quotes(panel, terms, np.float32)
-    listed = panel.listed
-    share = np.repeat(1.0 / np.maximum(listed.sum(axis=1, keepdims=True), 1), listed.shape[1], 1)
-    defined = np.isfinite(features).all(axis=2) & listed
-    market = np.stack(
-        [quote.price, quote.mark, quote.volume, quote.tradable, share, defined], axis=2
-    )
+    rows = market_rows(panel, terms.fill, volume_unit=terms.volume_unit)
+    defined = np.isfinite(features).all(axis=2) & panel.listed
     x = np.where(defined[:, :, None], features, np.float32(0))
-    return np.concatenate([market.astype(np.float32), x], axis=2)
+    return np.concatenate(
+        [rows.astype(np.float32), defined[:, :, None], x], axis=2, dtype=np.float32
+    )
 
 
 def read_bar(row: jax.Array) -> Bar:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.backtest.market import carry_forward
 from windtunnel.data.panel import Panel
 from windtunnel.errors import SplitError, TrainingError
 from windtunnel.protocols import TrainingTask
-from windtunnel.trainers.rl.account import carry_forward
 
 
 def training_bars(task: TrainingTask) -> npt.NDArray[np.bool_]:

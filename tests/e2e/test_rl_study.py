@@ -26,8 +26,8 @@ RAW = {
     "model": {"hidden": [8]},
     "training": {"trainer": "rl", "seeds": 2},
     "rl": {
-        "updates": 6, "environments": 8, "rollout_bars": 12, "minibatches": 2, "epochs": 2,
-        "memory": 4,
+        "updates": 4, "environments": 8, "rollout_bars": 12, "minibatches": 2, "epochs": 2,
+        "memory": 4, "actions": "continuous",
     },
     "policy": {"direction": "long_short"},
     "search": {
@@ -89,12 +89,12 @@ def test_asked_bar_by_bar_it_decides_as_the_backtest(predictor, window) -> None:
         given = read_state(json.loads(json.dumps(state)), predictor)
         decisions = predictor.decide(panel, t, given)
         expected = window.exposures[t - window.first]
-        np.testing.assert_allclose(decisions.exposures[0], expected, atol=1e-6)
+        np.testing.assert_allclose(decisions.exposures[0], expected, atol=1e-5)
         state = decisions.state
     whole = predictor.decide(window.panel, window.first, {})
-    np.testing.assert_allclose(whole.exposures, window.exposures, atol=1e-6)
+    np.testing.assert_allclose(whole.exposures, window.exposures, atol=1e-5)
     assert whole.state["at"] == state["at"]
-    assert len(np.unique(np.sign(window.exposures))) > 1, "a policy that never changes shows little"
+    assert len(np.unique(window.exposures)) > 50, "a policy that never changes shows little"
 
 
 def test_states_that_are_none_are_refused(predictor, window) -> None:
@@ -133,8 +133,8 @@ def test_over_the_wire(predictor, window) -> None:
         },
     }
     since = f"{np.datetime_as_string(window.panel.timestamps[window.first], unit='s')}Z"
-    content = answer_bars(predictor, {"bars": bars, "since": since})[0]
+    content = answer_bars(predictor, {"bars": bars, "since": since}).content
     reply = pl.DataFrame(json.loads(content)["decisions"])
     np.testing.assert_allclose(
-        reply["exposure"].to_numpy().reshape(-1, 2), window.exposures, atol=1e-6
+        reply["exposure"].to_numpy().reshape(-1, 2), window.exposures, atol=1e-5
     )

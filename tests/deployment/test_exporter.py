@@ -42,7 +42,7 @@ def test_a_failed_export_leaves_nothing(maker, example, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(exporter, "seal", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(BundleError, match="cannot be written: No space left"):
         maker.export_example(example, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 

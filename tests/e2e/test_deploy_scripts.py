@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -12,8 +14,10 @@ import sys
 import threading
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from windtunnel.deployment.manifest import MANIFEST, REPLAY, SEAL, read_verified, seal
 from windtunnel.deployment.registry import Registry
 from windtunnel.events import PredictionFailed, PredictionServed
 from windtunnel.monitoring.prometheus import PrometheusObserver
@@ -70,18 +74,10 @@ def test_version_is_served_and_replayed_over_http(environment, registry):
 
 @pytest.mark.slow
 def test_bundle_that_answers_otherwise_fails_the_smoke_test(environment, tmp_path):
-    import io
-
-    import polars as pl
-
-    from windtunnel.deployment.manifest import MANIFEST, REPLAY, SEAL, read_verified, seal
-
     path = shutil.copytree(BUNDLE, tmp_path / "other")
     _, contents = read_verified(path)
     frame = pl.read_parquet(io.BytesIO(contents[REPLAY]))
     frame.with_columns(pl.col("score") * 0.9).write_parquet(path / REPLAY)
-    import hashlib
-
     raw = json.loads((path / MANIFEST).read_bytes())
     raw["files"][REPLAY] = hashlib.sha256((path / REPLAY).read_bytes()).hexdigest()
     written = json.dumps(raw).encode()
@@ -89,11 +85,7 @@ def test_bundle_that_answers_otherwise_fails_the_smoke_test(environment, tmp_pat
     (path / SEAL).write_bytes(seal(written))
     done = smoke(path, env=environment)
     assert done.returncode != 0
-    assert (
-        "was not ready" in done.stderr
-        or "before it was ready" in done.stderr
-        or ("scores differ" in done.stderr)
-    )
+    assert "the service refuses the bundle" in done.stderr
 
 
 @pytest.fixture
@@ -150,7 +142,7 @@ def test_canary_is_deployed_and_judged(environment, registry, metrics, failing, 
 
 
 def test_canary_is_stopped_when_time_is_up(environment, registry, metrics):
-    more = {"JUDGE_SECONDS": "6", "JUDGE_ARGS": "--every 0.5 --fewest 900000"}
+    more = {"JUDGE_SECONDS": "2", "JUDGE_ARGS": "--every 0.5 --fewest 900000"}
     done = deploy(environment, "example", 2, 0.2, metrics["url"], **more)
     assert done.returncode not in {0, 14}
     assert registry.state("example").aliases == {"champion": 1}

@@ -236,3 +236,30 @@ def test_a_reload_over_http(bundles, registry, start_server):
         assert seen == {1, 2}
         models = client.get("/v1/models").json()["models"]
         assert models[0]["serving"] == 2
+
+
+def test_two_services_follow_one_registry(bundles, registry, start_server):
+    """Another machine's service sees the same moves, and each answer is right for its version."""
+    expected = {number: score for number, (_, score) in enumerate(bundles, 1)}
+    moves = (
+        lambda: registry.promote("example", 2, why="better"),
+        lambda: registry.rollback("example", why="not better"),
+    )
+    with (
+        start_server(registry.location) as (_, first),
+        start_server(registry.location) as (_, second),
+    ):
+        for move in moves:
+            champion = move().champion
+            waiting = [first, second]
+            deadline = time.monotonic() + 120
+            while waiting:
+                assert time.monotonic() < deadline
+                for client in (first, second):
+                    answer = client.post("/v1/predict", json={"features": [ROW]})
+                    assert answer.status_code == 200
+                    body = answer.json()
+                    assert body["scores"][0] == pytest.approx(expected[body["version"]], abs=1e-5)
+                    if body["version"] == champion and client in waiting:
+                        waiting.remove(client)
+                time.sleep(0.02)

@@ -118,8 +118,8 @@ def export_bundle(
     Raises
     ------
     BundleError
-        `path` exists, an array has another shape than the features say, or `score` cannot
-        be exported.
+        `path` exists or cannot be written, an array has another shape than the features say,
+        or `score` cannot be exported.
     """
     path = Path(path)
     leaves = flat_parameters(params)
@@ -175,6 +175,11 @@ def export_bundle(
         raise BundleError(
             f"bundle {str(path)!r} exists already; a bundle is never overwritten",
             "Give another path",
+        ) from None
+    except OSError as error:
+        raise BundleError(
+            f"bundle {str(path)!r} cannot be written: {error.strerror}",
+            "Make room, or give a path that can be written; nothing was left behind",
         ) from None
     return path
 

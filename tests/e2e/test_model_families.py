@@ -20,6 +20,7 @@ SYMBOLS, BARS = ("AAA", "BBB", "CCC"), 420
 KINDS: dict[str, dict[str, Any]] = {
     "gru, relative": {"family": "gru", "window": 4, "depth": 1, "scope": "cross_section"},
     "tcn, exposure": {"family": "tcn", "window": 5, "head": "sharpe"},
+    "lightgbm": {"family": "lightgbm"},
     "transformer, quantiles": {
         "family": "transformer",
         "window": 3,
@@ -63,6 +64,8 @@ def bars() -> pl.DataFrame:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     model = KINDS[kind]
+    if kind == "lightgbm":
+        pytest.importorskip("lightgbm")
     label = "forward_return" if model.get("head") == "quantile" else "direction"
     study = wt.Study.from_dict(
         {
@@ -112,5 +115,8 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     if manifest.cross_section:
         # A probability's score is an odd function of the logit: both sides are taken.
         assert min(scores.values()) < 0 < max(scores.values())
+    if predictor.takes_rows:
+        assert predictor.row_names == manifest.features
+        return
     with pytest.raises(Refusal, match="this model sees"):
         _ = predictor.row_names

@@ -32,7 +32,7 @@ _B = TypeVar("_B", bound=Callable[..., Any])
 
 _BUILDERS: dict[str, Builder] = {}
 _BUILT_IN = tuple(
-    f"windtunnel.models.{name}" for name in ("gru", "linear", "mlp", "tcn", "transformer")
+    f"windtunnel.models.{name}" for name in ("gru", "linear", "mlp", "tcn", "transformer", "trees")
 )
 
 

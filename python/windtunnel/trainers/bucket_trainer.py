@@ -18,6 +18,7 @@ from windtunnel.config.model import MODEL_SEARCHABLE
 from windtunnel.errors import TrainingError
 from windtunnel.models.factory import families
 from windtunnel.protocols import CohortFit, FittedModel, Progress, Trainer, TrainingTask
+from windtunnel.trainers.boosted_trainer import BoostedTrainer
 from windtunnel.trainers.memory import SHARE_OF_FREE, available
 from windtunnel.trainers.population import Compilation
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
@@ -94,7 +95,7 @@ class BucketTrainer:
         if memory is None and training.memory_budget_mib is not None:
             memory = training.memory_budget_mib * 2**20
         self._memory = memory if memory is not None else int(available() * SHARE_OF_FREE)
-        self._trainers: dict[Bucket, SupervisedTrainer] = {}
+        self._trainers: dict[Bucket, SupervisedTrainer | BoostedTrainer] = {}
 
     @property
     def steps(self) -> int:
@@ -104,7 +105,7 @@ class BucketTrainer:
     @property
     def compilations(self) -> tuple[Compilation, ...]:
         """Every program compiled so far, or read from the cache, bucket after bucket."""
-        return tuple(each for one in self._trainers.values() for each in one.compilations)
+        return tuple(each for one in self._programs() for each in one.compilations)
 
     @property
     def buckets(self) -> tuple[ModelSection, ...]:
@@ -163,11 +164,20 @@ class BucketTrainer:
     def _trainer(self, bucket: Bucket) -> Trainer:
         if bucket not in self._trainers:
             model = self.model.vary(dict(zip(SHAPING, bucket, strict=True)))
-            taken = sum(trainer.plan.needs.fixed for trainer in self._trainers.values())
-            self._trainers[bucket] = SupervisedTrainer(
-                self.task, model, self.training, self.seed, memory=self._memory - taken
-            )
+            self._trainers[bucket] = self._make(model)
         return self._trainers[bucket]
+
+    def _make(self, model: ModelSection) -> SupervisedTrainer | BoostedTrainer:
+        if model.family == "lightgbm":
+            return BoostedTrainer(self.task, model, self.training, self.seed)
+        taken = sum(each.plan.needs.fixed for each in self._programs())
+        return SupervisedTrainer(
+            self.task, model, self.training, self.seed, memory=self._memory - taken
+        )
+
+    def _programs(self) -> list[SupervisedTrainer]:
+        """Trainers that compile; trees do not."""
+        return [each for each in self._trainers.values() if isinstance(each, SupervisedTrainer)]
 
     def _join(self, buckets: tuple[Bucket, ...], fits: Mapping[Bucket, CohortFit]) -> CohortFit:
         """Lanes of all buckets in the cohort's order; one bucket is handed on as it is."""

@@ -6,12 +6,14 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windtunnel.errors import MemoryBankError
+from windtunnel.deployment.reader import RegistryReader
+from windtunnel.errors import MemoryBankError, RegistryError
 from windtunnel.events import (
     AlertRaised,
     AlertResolved,
@@ -208,3 +210,30 @@ def test_what_cannot_be_kept_is_refused(changes: dict, problem: str) -> None:
 )
 def test_an_occurrence_comes_back_from_its_page(occurrence: Occurrence) -> None:
     assert parse(render(occurrence)) == occurrence
+
+
+def test_a_promotion_is_held_to_the_registry(
+    bank: MemoryBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(bank)(PROMOTED)
+    asked = []
+
+    def resolve(reader: RegistryReader, name: str, which: int) -> object:
+        asked.append((name, which))
+        if digest is None:
+            raise RegistryError("model 'demo' has no version 3", "")
+        return SimpleNamespace(digest=digest)
+
+    monkeypatch.setattr(RegistryReader, "resolve", resolve)
+    digest: str | None = PROMOTED.digest
+    assert bank.verify() == []
+    assert asked == []  # there is no registry beside the bank
+    (bank.registry / "demo").mkdir(parents=True)
+    assert bank.verify() == []
+    assert asked == [("demo", 3)]
+    digest = "ef" * 32
+    (problem,) = bank.verify()
+    assert problem.endswith("version 3 of 'demo' has another digest in the registry")
+    digest = None
+    (problem,) = bank.verify()
+    assert "version 3 of 'demo' is not in the registry" in problem

@@ -36,11 +36,22 @@ class MemoryBank:
     runs : Path, optional
         Folder of the run directories that `verify` compares entries with; ``runs`` beside the
         bank when None.
+    registry : Path, optional
+        Folder of the registry that `verify` compares promotions with; ``registry`` beside the
+        bank when None.
     """
 
-    def __init__(self, path: str | Path, *, runs: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        runs: str | Path | None = None,
+        registry: str | Path | None = None,
+    ) -> None:
         self.path = Path(path)
-        self.runs = self.path.absolute().parent / "runs" if runs is None else Path(runs)
+        beside = self.path.absolute().parent
+        self.runs = beside / "runs" if runs is None else Path(runs)
+        self.registry = beside / "registry" if registry is None else Path(registry)
 
     def initialise(self) -> None:
         """Create what is missing; what was written by hand stays."""
@@ -254,10 +265,10 @@ class MemoryBank:
         -------
         list of str
             Each problem with its page, in words: pages that are missing, records changed after
-            they were made, figures that are not the run's own, broken links, indexes that the
-            records do not give. Empty when all is well.
+            they were made, figures that are not the run's own, versions that are not the
+            registry's, broken links, indexes that the records do not give. Empty when all is well.
         """
-        return problems_in(self.path, self.runs)
+        return problems_in(self.path, self.runs, self.registry)
 
     def experiments(self) -> list[ExperimentEntry]:
         """Read all experiments that can be trusted, oldest first."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from windtunnel.errors import MemoryBankError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from windtunnel.memory_bank.front_matter import Scalar
+
+
+R = TypeVar("R")
 
 
 def moment(name: str, when: object) -> datetime:
@@ -34,6 +38,26 @@ def moment(name: str, when: object) -> datetime:
 def utc(when: datetime) -> str:
     """Write a moment in UTC as text."""
     return when.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def record_of(make: Callable[..., R], kept: dict[str, Any], when: str) -> R:
+    """Make a record of the fields of a page; `when` names the one that is a moment.
+
+    Raises
+    ------
+    MemoryBankError
+        Fields are missing, unknown or wrong.
+    """
+    try:
+        return make(**{**kept, when: datetime.fromisoformat(str(kept[when]))})
+    except (KeyError, TypeError, ValueError) as error:
+        raise MemoryBankError(f"fields are missing or wrong ({error})", "Restore it") from None
+
+
+def plain_fields(record: Any) -> dict[str, Any]:
+    """The fields of a record as a page keeps them, in their order."""
+    found = {each.name: getattr(record, each.name) for each in fields(record)}
+    return {n: utc(v) if isinstance(v, datetime) else v for n, v in found.items()}
 
 
 def tidy(name: str, given: object) -> Any:

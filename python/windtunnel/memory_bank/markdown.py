@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from windtunnel.memory_bank.front_matter import Scalar
 
@@ -44,6 +44,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table of cells that are Markdown already. Without rows there are the heads only."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def figures(head: str, kept: Mapping[str, Scalar], second: str = "value") -> str:
+    """Write figures by name as a table of two columns; nothing when there are none."""
+    rows = [[inline(name), value(each)] for name, each in kept.items()]
+    return table([head, second], rows) if rows else ""
 
 
 def value(figure: Scalar) -> str:

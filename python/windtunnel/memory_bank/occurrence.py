@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
-from windtunnel.memory_bank.fields import moment, tidy, utc
-from windtunnel.memory_bank.markdown import fenced, inline, paragraphs, picture, table, value
+from windtunnel.memory_bank.fields import moment, plain_fields, record_of, tidy
+from windtunnel.memory_bank.markdown import fenced, figures, inline, paragraphs, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from windtunnel.memory_bank.front_matter import Scalar
 
 SCHEMA = 1
@@ -92,11 +90,8 @@ class Occurrence:
 
 def render(occurrence: Occurrence) -> str:
     """Write the page of an occurrence; equal ones give equal pages, byte for byte."""
-    kept: dict[str, Any] = {"schema": SCHEMA}
-    for each in fields(occurrence):
-        given = getattr(occurrence, each.name)
-        kept[each.name] = utc(given) if isinstance(given, datetime) else given
-    return front_matter.write(kept, body(occurrence))
+    fields = {"schema": SCHEMA, **plain_fields(occurrence)}
+    return front_matter.write(fields, body(occurrence))
 
 
 def parse(text: str) -> Occurrence:
@@ -115,11 +110,7 @@ def parse(text: str) -> Occurrence:
             f"holds kind {kept.get('kind')!r}, schema {schema!r}, no occurrence of schema {SCHEMA}",
             "Read it with the version of Windtunnel that wrote it",
         )
-    try:
-        happened = datetime.fromisoformat(str(kept.pop("happened")))
-        return Occurrence(happened=happened, **kept)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise MemoryBankError(f"fields are missing or wrong ({error})", "Restore it") from None
+    return record_of(Occurrence, kept, "happened")
 
 
 def body(occurrence: Occurrence) -> str:
@@ -129,20 +120,14 @@ def body(occurrence: Occurrence) -> str:
         f"{occurrence.kind.capitalize()}, {occurrence.happened:%Y-%m-%d %H:%M} UTC.",
         paragraphs(occurrence.text),
         *(picture(occurrence.headline, path) for path in occurrence.pictures),
-        _table("what", occurrence.ids),
-        *_section("Figures", _table("figure", occurrence.figures)),
-        *_section("Digests", _table("of", occurrence.digests, "SHA-256")),
+        figures("what", occurrence.ids),
+        *_section("Figures", figures("figure", occurrence.figures)),
+        *_section("Digests", figures("of", occurrence.digests, "SHA-256")),
         *_section("By hand", fenced(occurrence.command, "sh") if occurrence.command else ""),
-        *_section("Recorded with", _table("package", occurrence.versions)),
+        *_section("Recorded with", figures("package", occurrence.versions)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _section(head: str, content: str) -> list[str]:
     return [f"## {head}", content] if content else []
-
-
-def _table(head: str, figures: Mapping[str, Scalar], second: str = "value") -> str:
-    if not figures:
-        return ""
-    return table([head, second], [[inline(name), value(each)] for name, each in figures.items()])

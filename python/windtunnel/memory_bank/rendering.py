@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields as dataclass_fields
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from windtunnel.errors import MemoryBankError
 from windtunnel.memory_bank import front_matter
 from windtunnel.memory_bank.entry import ExperimentEntry
-from windtunnel.memory_bank.fields import utc
+from windtunnel.memory_bank.fields import plain_fields, record_of
 from windtunnel.memory_bank.markdown import (
     fenced,
+    figures,
     inline,
     link,
     paragraphs,
     picture,
-    table,
-    value,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from windtunnel.memory_bank.front_matter import Scalar
 
 KIND = "experiment"
@@ -31,12 +26,9 @@ SCHEMA = 1
 
 def render(entry: ExperimentEntry) -> str:
     """Write the page of an entry; equal entries give equal pages, byte for byte."""
-    fields: dict[str, Any] = {"schema": SCHEMA, "kind": KIND}
-    for each in dataclass_fields(entry):
-        kept = getattr(entry, each.name)
-        if each.name == "pictures" and not kept:
-            continue  # pages from before there were pictures stay what they are
-        fields[each.name] = utc(kept) if isinstance(kept, datetime) else kept
+    fields = {"schema": SCHEMA, "kind": KIND, **plain_fields(entry)}
+    if not entry.pictures:
+        del fields["pictures"]  # pages from before there were pictures stay what they are
     return front_matter.write(fields, body(entry))
 
 
@@ -56,11 +48,7 @@ def parse(text: str) -> ExperimentEntry:
             f"holds kind {kind!r}, schema {schema!r}, not {KIND!r}, schema {SCHEMA}",
             "Read it with the version of Windtunnel that wrote it",
         )
-    try:
-        created = datetime.fromisoformat(str(fields.pop("created")))
-        return ExperimentEntry(created=created, **fields)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise MemoryBankError(f"fields are missing or wrong ({error})", "Restore it") from None
+    return record_of(ExperimentEntry, fields, "created")
 
 
 def body(entry: ExperimentEntry) -> str:
@@ -74,27 +62,21 @@ def body(entry: ExperimentEntry) -> str:
         "## Verdict",
         paragraphs(entry.verdict) or "None was given.",
         "## Figures",
-        _figures("figure", entry.figures, "None were recorded."),
+        figures("figure", entry.figures) or "None were recorded.",
         "## Holdout",
-        _figures("figure", entry.holdout, "It was not opened."),
+        figures("figure", entry.holdout) or "It was not opened.",
         "## Champion",
-        _figures("parameter", entry.champion, "There is none."),
+        figures("parameter", entry.champion) or "There is none.",
         "## How to reproduce it",
         fenced(entry.command, "sh"),
         f"Study `{_code(entry.study_digest)}`, bars `{_code(entry.data_fingerprint)}`.",
-        _figures("package", entry.versions, "No versions were recorded."),
+        figures("package", entry.versions) or "No versions were recorded.",
         "## Files of the run",
-        _figures("file", entry.artifacts, "None were recorded.", "SHA-256"),
+        figures("file", entry.artifacts, "SHA-256") or "None were recorded.",
     ]
     if entry.links:
         parts += ["## See also", "\n".join(_link(*item) for item in entry.links.items())]
     return "\n\n".join(parts) + "\n"
-
-
-def _figures(head: str, figures: Mapping[str, Scalar], empty: str, second: str = "value") -> str:
-    if not figures:
-        return empty
-    return table([head, second], [[inline(name), value(each)] for name, each in figures.items()])
 
 
 def _link(text: str, target: Scalar) -> str:

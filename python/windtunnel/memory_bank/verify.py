@@ -10,6 +10,7 @@ from windtunnel.memory_bank.entry import WEB
 from windtunnel.memory_bank.markdown import link_targets
 from windtunnel.memory_bank.pages import PAGES, generated, place
 from windtunnel.memory_bank.records import Records, read_text
+from windtunnel.memory_bank.registry_check import problems_with as problems_with_registry
 from windtunnel.memory_bank.run_check import problems_with
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from windtunnel.memory_bank.records import Stored
 
 
-def problems_in(bank: Path, runs: Path) -> list[str]:
+def problems_in(bank: Path, runs: Path, registry: Path) -> list[str]:
     """Find what is wrong with a bank; see `MemoryBank.verify`."""
     if not bank.is_dir():
         return [f"{bank}: is not a folder; `windtunnel memory init` makes one"]
@@ -34,6 +35,7 @@ def problems_in(bank: Path, runs: Path) -> list[str]:
         problems += _broken_links(bank, page)
     problems += _other_pictures(bank, kept)
     problems += _other_than_the_runs(bank, runs, kept.experiments)
+    problems += _other_than_the_registry(bank, registry, kept)
     return problems
 
 
@@ -97,3 +99,12 @@ def _other_than_the_runs(
             found = problems_with(stored.record, runs / run_id)
             problems += [f"{name}: {problem}" for problem in found]
     return problems
+
+
+def _other_than_the_registry(bank: Path, registry: Path, kept: Records) -> list[str]:
+    return [
+        f"{stored.path.relative_to(bank).as_posix()}: {problem}"
+        for stored in kept.occurrences
+        if stored.record is not None
+        for problem in problems_with_registry(stored.record, registry)
+    ]

@@ -57,17 +57,8 @@ def romano_wolf(
 
     Parameters
     ----------
-    returns : (T, C) float64
-        Simple returns of all trials on the same bars, T >= 20.
-    benchmark : (T,) float64, optional
-        Returns to beat; zero when absent.
-    resamples : int
-        At least 100; the smallest p-value is 1 / (resamples + 1).
-    seed : int
-        0 to 2**63 - 1.
-    block_length : float, optional
-        Mean block length in bars, 1 to T; `common_block_length` of the excess returns when
-        absent.
+    returns, benchmark, resamples, seed, block_length
+        As in `windtunnel.overfitting.reality_check`.
 
     Returns
     -------
@@ -78,7 +69,7 @@ def romano_wolf(
     Raises
     ------
     MetricError
-        NaN or infinite returns, shapes that do not agree, T < 20, an argument out of range.
+        As `windtunnel.overfitting.reality_check`.
 
     Notes
     -----

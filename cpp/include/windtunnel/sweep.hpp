@@ -75,7 +75,7 @@ void open_group(const Sweep<Door>& sweep, Group<Door>& group) {
     group.memory = std::make_unique<Lane[]>(count * rows);  // zero: flat, without units
     group.stops = std::make_unique<StopState[]>(has_stops ? count * instruments : 0);
     const std::size_t wishes = sweep.door.wishes(instruments);
-    group.wishes = std::make_unique<std::uint32_t[]>(count * wishes);
+    group.wishes = std::make_unique<std::uint32_t[]>(2 * count * wishes);
     if (sweep.results.metrics != nullptr) group.measured = std::make_unique<MeasuredTile[]>(count);
     for (std::size_t i = 0; i < count; ++i) {
         Tile<Door>& tile = group.tiles[i];
@@ -84,7 +84,8 @@ void open_group(const Sweep<Door>& sweep, Group<Door>& group) {
         const std::size_t slot = group.first + i * kLanes;
         tile.units = group.memory.get() + i * rows;
         tile.signals = tile.units + instruments;
-        tile.wishes = group.wishes.get() + i * wishes;
+        tile.wishes = group.wishes.get() + 2 * i * wishes;
+        tile.held = tile.wishes + wishes;
         tile.width = std::min(kLanes, group.slots - i * kLanes);
         tile.in_order = true;
         tile.capped.fill(0.0);

@@ -35,6 +35,7 @@ struct Tile {
     StopState* stops;           // one an instrument, where the door has stops
     Lane* signals;              // one row an instrument, where the door has a memory
     std::uint32_t* wishes;      // bits of the lanes that want to be in, one set an instrument
+    std::uint32_t* held;        // bits of the lanes that are in, known without asking the units
     MeasuredTile* measured;     // null unless metrics are wanted
     std::vector<Trade> trades;  // while a log is kept
     std::size_t width;

@@ -103,8 +103,9 @@ WINDTUNNEL_INLINE void close_broken(Working& a, Lane* units, std::size_t instrum
 
 // 3. Mark to the close, and liquidate at the marks, with costs, whoever is broken. `closing_cost`
 // says what it costs to close everything, an order an instrument, where `broke`.
+// True if it may have closed any.
 template <class ClosingCost>
-WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark,
+WINDTUNNEL_INLINE bool mark_to_close(Working& a, Lane* units, const double* mark,
                                      std::size_t instruments, const Rates& rates, std::size_t bar,
                                      MeasuredTile* measured, const ClosingCost& closing_cost) {
     a.equity = a.cash;
@@ -118,8 +119,10 @@ WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark
         if (rates.borrow > 0.0) short_value += select(value < 0.0, 0.0 - value, 0.0);
     }
     a.short_value = short_value;
+    bool closes = false;
     const Mask under = a.equity <= gross * rates.maintenance;
     if (any(under)) [[unlikely]] {
+        closes = true;
         if (measured != nullptr) measured->may_be_ruined = true;
         const Mask broke = under & (a.open > 0.0);
         const Row cost = select(broke, closing_cost(broke), 0.0);
@@ -127,4 +130,5 @@ WINDTUNNEL_INLINE void mark_to_close(Working& a, Lane* units, const double* mark
         gross = select(broke, 0.0, gross);
     }
     a.exposure = select(gross > 0.0, a.exposure + gross / a.equity, a.exposure);
+    return closes;
 }

@@ -84,6 +84,7 @@ WINDTUNNEL_INLINE void place_orders(const Sweep<Door>& sweep, Tile<Door>& tile, 
             if (!any(order)) continue;
             if (market.tradable[moment.filled * instruments + n]) {
                 fill_orders(a, units[n], order, target, capital, price[n], rates, traded);
+                note_filled(tile, units, n);
             } else {
                 a.dropped += select(order, 1.0, 0.0);
             }
@@ -113,7 +114,10 @@ WINDTUNNEL_INLINE void trade_bar(const Sweep<Door>& sweep, Tile<Door>& tile, Wor
     [[maybe_unused]] const bool at_open = sweep.terms.fill == Fill::next_open;
     if constexpr (kRules != Rules::plain && Door::kMayStop) {
         // Orders at the close come after what happens inside the bar, those at the open before.
-        if (watches && !at_open) watch_all_stops(sweep, tile, a, units, instruments, t);
+        if (watches && !at_open) {
+            watch_all_stops(sweep, tile, a, units, instruments, t);
+            ask_units(tile, units, instruments);
+        }
     }
     // A close that is traded at is heard before.
     if (lag == 0) observe(sweep.door, tile, sweep.market, t);
@@ -122,7 +126,20 @@ WINDTUNNEL_INLINE void trade_bar(const Sweep<Door>& sweep, Tile<Door>& tile, Wor
     }
     if constexpr (kRules != Rules::plain && Door::kMayStop) {
         if (watches && at_open) watch_all_stops(sweep, tile, a, units, instruments, t);
+        ask_units(tile, units, instruments);
     }
+}
+
+// Orders of one instrument with stops, on a bar that reaches none of their levels.
+template <class Door>
+WINDTUNNEL_INLINE void order_with_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
+                                        Lane& units, const Moment& moment, const Rates& rates) {
+    const std::size_t bar = sweep.past + moment.filled;
+    const double price = sweep.market.fill_price[moment.filled];
+    const Row before(units);
+    place_orders<Door, Rules::plain>(sweep, tile, a, &units, 1, moment, rates);
+    note_entry(tile.stops[0], before, Row(units), price, bar);
+    set_watch(tile, units);
 }
 
 // A bar of one instrument with stops: most bars neither ask for an order nor reach a level.
@@ -130,13 +147,26 @@ template <class Door>
 WINDTUNNEL_INLINE void trade_bar_with_stops(const Sweep<Door>& sweep, Tile<Door>& tile, Working& a,
                                             Lane& units, std::size_t t, const Rates& rates) {
     const Market& market = sweep.market;
+    const std::size_t lag = delay(sweep.terms.fill);
+    const std::size_t bar = sweep.past + t;
     // Where orders fill at the close that they are decided with it is heard now, and once more
     // after the stops: hearing twice changes nothing.
-    if (delay(sweep.terms.fill) == 0) observe(sweep.door, tile, market, t);
-    if (bits_of(Row(units) != 0.0) == tile.wishes[0]) {
-        if (!market.listed[t]) return;
-        if (passes_by(tile, market.view.high[t], market.view.low[t], market.tradable[t] != 0,
-                      sweep.past + t)) {
+    if (lag == 0) observe(sweep.door, tile, market, t);
+    const bool orders = tile.held[0] != tile.wishes[0];
+    if (!market.listed[t] && !orders) return;
+    if (market.tradable[t] && t >= lag) {
+        const double high = market.view.high[t];
+        const double low = market.view.low[t];
+        if (passes_by(tile, high, low, bar)) {
+            if (!orders) return;
+            end_watch(tile, units);
+            order_with_stops(sweep, tile, a, units, Moment{t - lag, t}, rates);
+            // What was opened at the open is watched from its own bar on.
+            if (sweep.terms.fill != Fill::next_open || passes_by(tile, high, low, bar)) return;
+            end_watch(tile, units);
+            watch_stops(sweep, tile, a, units, t, 0);
+            ask_units(tile, &units, 1);
+            set_watch(tile, units);
             return;
         }
     }
@@ -165,18 +195,21 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         } else {
             trade_bar<Door, kRules>(sweep, tile, a, units, instruments, t, rates);
         }
-        mark_to_close(a, units, mark, instruments, rates, sweep.past + t, tile.measured,
-                      [&](const Mask& broke) -> Row {
-                          if constexpr (kRules == Rules::detailed) {
-                              return close_everything(sweep, tile, units, t, broke);
-                          }
-                          (void)broke;
-                          Row cost = 0.0;
-                          for (std::size_t n = 0; n < instruments; ++n) {
-                              cost += magnitude(Row(units[n])) * mark[n] * rates.trading;
-                          }
-                          return cost;
-                      });
+        const bool closes =
+            mark_to_close(a, units, mark, instruments, rates, sweep.past + t, tile.measured,
+                          [&](const Mask& broke) -> Row {
+                              if constexpr (kRules == Rules::detailed) {
+                                  return close_everything(sweep, tile, units, t, broke);
+                              }
+                              (void)broke;
+                              Row cost = 0.0;
+                              for (std::size_t n = 0; n < instruments; ++n) {
+                                  cost += magnitude(Row(units[n])) * mark[n] * rates.trading;
+                              }
+                              return cost;
+                          });
+        if (closes) [[unlikely]]
+            ask_units(tile, units, instruments);
         if (hears_late) observe(sweep.door, tile, market, t);
         if (measured != nullptr) a.equity.store(*++measured);
         if (sweep.results.equity != nullptr) {

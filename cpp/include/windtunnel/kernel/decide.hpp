@@ -171,10 +171,10 @@ WINDTUNNEL_INLINE Mask orders_of(const Signals&, const Row& target, const Row& c
 
 // An entry where there is no position yet, an exit where there still is one, and nothing in
 // between. The entry spends its size, the costs in proportion to it included.
-WINDTUNNEL_INLINE bool decide(const Signals&, Tile<Signals>& tile, Working&, const Lane& holding,
+WINDTUNNEL_INLINE bool decide(const Signals&, Tile<Signals>& tile, Working&, const Lane&,
                               const Market& market, const Moment& moment, std::size_t n,
                               Row& target) {
-    const std::uint32_t held = bits_of(Row(holding) != 0.0);
+    const std::uint32_t held = tile.held[n];
     const std::uint32_t wish = tile.wishes[n];
     if (held == wish) return false;
     const Row entry = market.detailed()
@@ -183,4 +183,25 @@ WINDTUNNEL_INLINE bool decide(const Signals&, Tile<Signals>& tile, Working&, con
     target =
         select(mask_of(wish & ~held), entry, select(mask_of(held & ~wish), 0.0, __builtin_nan("")));
     return true;
+}
+
+// Which lanes are in, asked of the units. Orders of signals say so beforehand: processors then
+// know early which bars have an order, without waiting for the arithmetic of the last one.
+template <class Door>
+WINDTUNNEL_INLINE void ask_units(Tile<Door>&, const Lane*, std::size_t) {}
+
+[[gnu::noinline]] inline void ask_units(Tile<Signals>& tile, const Lane* units,
+                                        std::size_t instruments) {
+    for (std::size_t n = 0; n < instruments; ++n) tile.held[n] = bits_of(Row(units[n]) != 0.0);
+}
+
+template <class Door>
+WINDTUNNEL_INLINE void note_filled(Tile<Door>&, const Lane*, std::size_t) {}
+
+WINDTUNNEL_INLINE void note_filled(Tile<Signals>& tile, const Lane* units, std::size_t n) {
+    tile.held[n] = tile.wishes[n];
+    // An account without capital has filled nothing.
+    if (bits_of(Row(units[n]) != 0.0) != tile.wishes[n]) [[unlikely]] {
+        ask_units(tile, units, n + 1);
+    }
 }

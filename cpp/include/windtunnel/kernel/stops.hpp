@@ -154,8 +154,7 @@ WINDTUNNEL_INLINE void end_watch(Tile<Signals>& tile, const Lane& holding) {
 }
 
 // Whether a bar on which something trades reaches no level; trailing stops have then seen it.
-WINDTUNNEL_INLINE bool passes_by(Tile<Signals>& tile, double high, double low, bool tradable,
-                                 std::size_t bar) {
+WINDTUNNEL_INLINE bool passes_by(Tile<Signals>& tile, double high, double low, std::size_t bar) {
     StopWatch& watch = tile.door.watch;
     const Mask is_long = Row(tile.door.size) > 0.0;
     const Row worst = select(is_long, low, 0.0 - high);
@@ -164,7 +163,7 @@ WINDTUNNEL_INLINE bool passes_by(Tile<Signals>& tile, double high, double low, b
     const Row stop = larger(Row(watch.fixed), so_far * Row(watch.follow));
     const Mask reached = (worst <= stop) | (best >= Row(watch.target)) |
                          (Row(watch.until) <= static_cast<double>(bar));
-    if (tradable && any(reached)) return false;
+    if (any(reached)) return false;
     select(so_far > -__builtin_inf(), larger(so_far, best), so_far).store(watch.best);
     return true;
 }

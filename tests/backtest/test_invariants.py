@@ -183,8 +183,8 @@ def test_random_worlds_reach_every_rule(random_world) -> None:
 
 
 def test_the_interpreter_runs_while_the_engine_does(random_world) -> None:
-    world = random_world(4, 2000, 1, 0.01, 0.0)
-    exposures = world.rng.uniform(-1, 1, (2000, 1, 2000)).astype(np.float32)
+    world = random_world(4, 8000, 1, 0.01, 0.0)
+    exposures = world.rng.uniform(-1, 1, (8000, 1, 2000)).astype(np.float32)
     done = threading.Event()
     ticks = 0
 

@@ -155,14 +155,19 @@ WINDTUNNEL_INLINE void trade_bar_with_stops(const Sweep<Door>& sweep, Tile<Door>
     const bool orders = tile.held[0] != tile.wishes[0];
     if (!market.listed[t] && !orders) return;
     if (market.tradable[t] && t >= lag) {
-        const double high = market.view.high[t];
-        const double low = market.view.low[t];
-        if (passes_by(tile, high, low, bar)) {
+        const Seen seen(tile, market.view.high[t], market.view.low[t]);
+        if (!reaches(tile.door.watch, seen, bar)) {
+            const bool at_open = sweep.terms.fill == Fill::next_open;
+            if (!orders || !at_open) follow(tile.door.watch, seen);
             if (!orders) return;
             end_watch(tile, units);
             order_with_stops(sweep, tile, a, units, Moment{t - lag, t}, rates);
-            // What was opened at the open is watched from its own bar on.
-            if (sweep.terms.fill != Fill::next_open || passes_by(tile, high, low, bar)) return;
+            // What is opened at the open is watched from its own bar on.
+            if (!at_open) return;
+            if (!reaches(tile.door.watch, seen, bar)) {
+                follow(tile.door.watch, seen);
+                return;
+            }
             end_watch(tile, units);
             watch_stops(sweep, tile, a, units, t, 0);
             ask_units(tile, &units, 1);

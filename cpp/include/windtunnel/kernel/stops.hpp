@@ -153,17 +153,26 @@ WINDTUNNEL_INLINE void end_watch(Tile<Signals>& tile, const Lane& holding) {
     select(side != 0.0, side * Row(tile.door.watch.best), Row(best)).store(best);
 }
 
-// Whether a bar on which something trades reaches no level; trailing stops have then seen it.
-WINDTUNNEL_INLINE bool passes_by(Tile<Signals>& tile, double high, double low, std::size_t bar) {
-    StopWatch& watch = tile.door.watch;
-    const Mask is_long = Row(tile.door.size) > 0.0;
-    const Row worst = select(is_long, low, 0.0 - high);
-    const Row best = select(is_long, high, 0.0 - low);
-    const Row so_far(watch.best);
-    const Row stop = larger(Row(watch.fixed), so_far * Row(watch.follow));
-    const Mask reached = (worst <= stop) | (best >= Row(watch.target)) |
-                         (Row(watch.until) <= static_cast<double>(bar));
-    if (any(reached)) return false;
-    select(so_far > -__builtin_inf(), larger(so_far, best), so_far).store(watch.best);
-    return true;
+// A bar as the watch of a tile sees it: prices times side.
+struct Seen {
+    Row worst, best;
+
+    WINDTUNNEL_INLINE Seen(const Tile<Signals>& tile, double high, double low) {
+        const Mask is_long = Row(tile.door.size) > 0.0;
+        worst = select(is_long, low, 0.0 - high);
+        best = select(is_long, high, 0.0 - low);
+    }
+};
+
+// Whether a bar on which something trades reaches any level.
+WINDTUNNEL_INLINE bool reaches(const StopWatch& watch, const Seen& seen, std::size_t bar) {
+    const Row stop = larger(Row(watch.fixed), Row(watch.best) * Row(watch.follow));
+    return any((seen.worst <= stop) | (seen.best >= Row(watch.target)) |
+               (Row(watch.until) <= static_cast<double>(bar)));
+}
+
+// Once a bar has passed, trailing stops follow it.
+WINDTUNNEL_INLINE void follow(StopWatch& watch, const Seen& seen) {
+    const Row best(watch.best);
+    select(best > -__builtin_inf(), larger(best, seen.best), best).store(watch.best);
 }

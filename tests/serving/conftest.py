@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from windtunnel.deployment.registry import Registry
@@ -47,6 +48,36 @@ def registry_path(maker, example, tmp_path_factory):
     bundle = maker.export_example(example, directory / "bundle")
     maker.publish(Registry(directory / "registry"), bundle)
     return directory / "registry"
+
+
+@pytest.fixture(scope="session")
+def versions(maker, example, tmp_path_factory):
+    """Bundles of three versions of the example with other weights, and the weights of each."""
+    directory = tmp_path_factory.mktemp("versions")
+    window = slice(example.first, example.first + maker.WINDOW)
+    found = []
+    for number, factor in enumerate((1.0, 0.5, -1.0), 1):
+        hidden, head = example.params["layers"]
+        scaled = {name: (factor * array).astype(np.float32) for name, array in head.items()}
+        params = {**example.params, "layers": [hidden, scaled]}
+        scores = maker.plain_score(params, example.features.reshape(-1, 6))
+        scores = scores.reshape(example.scores.shape)[window]
+        exposures, _ = maker.target_exposures(
+            scores,
+            example.panel.listed[window],
+            enter=maker.POLICY.enter,
+            exit=maker.POLICY.exit,
+            leverage=maker.POLICY.leverage,
+            long_only=maker.POLICY.long_only,
+        )
+        replay = maker.replay_frame(
+            example.panel, (window.start, window.stop), scores, exposures, context=example.warmup
+        )
+        bundle = maker.export_example(
+            example, directory / str(number), params=params, replay=replay
+        )
+        found.append((bundle, params))
+    return found
 
 
 @contextlib.contextmanager

@@ -23,48 +23,10 @@ def few_sizes(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def bundles(maker, example, tmp_path_factory):
-    """Three versions of one model with different weights, and what they score on ROW."""
-    directory = tmp_path_factory.mktemp("versions")
-    found = []
-    for number, factor in enumerate((1.0, 0.5, -1.0), 1):
-        params = {
-            **example.params,
-            "layers": [
-                example.params["layers"][0],
-                {
-                    name: (factor * array).astype(np.float32)
-                    for name, array in example.params["layers"][1].items()
-                },
-            ],
-        }
-        x = np.array([ROW], np.float32)
-        score = float(maker.plain_score(params, x)[0])
-        scores = maker.plain_score(params, example.features.reshape(-1, 6))
-        scores = scores.reshape(example.scores.shape)
-        window = slice(example.first, example.first + maker.WINDOW)
-        exposures, _ = maker.target_exposures(
-            scores[window],
-            example.panel.listed[window],
-            enter=maker.POLICY.enter,
-            exit=maker.POLICY.exit,
-            leverage=maker.POLICY.leverage,
-            long_only=maker.POLICY.long_only,
-        )
-        path = maker.export_example(
-            example,
-            directory / str(number),
-            params=params,
-            replay=maker.replay_frame(
-                example.panel,
-                (window.start, window.stop),
-                scores[window],
-                exposures,
-                context=example.warmup,
-            ),
-        )
-        found.append((path, score))
-    return found
+def bundles(versions, maker):
+    """Each version's bundle, and what it scores on ROW."""
+    x = np.array([ROW], np.float32)
+    return [(path, float(maker.plain_score(params, x)[0])) for path, params in versions]
 
 
 @pytest.fixture
@@ -223,7 +185,8 @@ def test_a_reload_over_http(bundles, registry, start_server):
         seen = set()
         registry.promote("example", 2, why="better")
         expected = {number: score for number, (_, score) in enumerate(bundles, 1)}
-        for _ in range(2000):
+        deadline = time.monotonic() + 240  # a busy machine takes its time to verify
+        while time.monotonic() < deadline:
             answer = client.post("/v1/predict", json={"features": [ROW]})
             assert answer.status_code == 200
             body = answer.json()

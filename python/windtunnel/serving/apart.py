@@ -109,7 +109,7 @@ def _private_directory() -> Path:
 
 
 if __name__ == "__main__":
-    os.nice(10)  # the parent's clients are waiting
+    os.nice(5)  # the parent's clients are waiting
     share_compilations()
     fit, words = examine(Path(sys.argv[1]))
     sys.stdout.write(json.dumps({"ok": fit, "sentence": words}) + "\n")

@@ -29,6 +29,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # FastAPI could not make JSON of the body
+            remedy = "Send JSON as /openapi.json describes it"
+            return Refusal("json", "body", None, "is not valid JSON", remedy, status=400).response()
         remedy = "The paths are listed in /openapi.json"
         return Refusal(
             "http",

@@ -143,6 +143,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 ADMIN_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body is not JSON"},
     **{status: REFUSALS[status] for status in (401, 403, 413, 422, 429)},
     409: {"model": Problem, "description": "The registry refuses the change"},
 }
@@ -257,9 +258,38 @@ def describe(app: FastAPI) -> dict[str, Any]:
         models = [(BarsRequest, "validation"), (FeaturesRequest, "validation")]
         names, definitions = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]
         document["components"]["schemas"].update(definitions["$defs"])
-        document["paths"][PREDICT]["post"]["requestBody"] = {
+        predict = document["paths"][PREDICT]["post"]
+        floats = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        predict["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": {"anyOf": list(names.values())}}},
+            "description": "Bars or features as JSON, or rows of features as little-endian "
+            "float32, row after row; then the answer is one float32 score a row.",
+            "content": {
+                "application/json": {"schema": {"anyOf": list(names.values())}},
+                **floats,
+            },
         }
+        predict["responses"]["200"]["content"] |= floats
+        predict["parameters"] = [
+            {
+                "name": "X-Sticky-Key",
+                "in": "header",
+                "required": False,
+                "description": "Requests with the same key go to the same version while a "
+                "canary with sticky keys runs.",
+                "schema": {"type": "string", "maxLength": 256},
+            }
+        ]
+        _describe_tokens(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _describe_tokens(document: dict[str, Any]) -> None:
+    """Admin verbs need a token; predictions do once a token with their scope is known."""
+    scheme = {"type": "http", "scheme": "bearer"}
+    document["components"]["securitySchemes"] = {"token": scheme}
+    document["paths"][PREDICT]["post"]["security"] = [{}, {"token": []}]
+    for path, verbs in document["paths"].items():
+        if path.startswith("/v1/admin/"):
+            verbs["post"]["security"] = [{"token": []}]

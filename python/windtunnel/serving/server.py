@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from windtunnel.deployment.registry import Registry
+from windtunnel.events import EventBus
 from windtunnel.serving import apart, signals
 from windtunnel.serving.app import create_app
 from windtunnel.serving.logs import logging_config
@@ -29,6 +30,7 @@ def serve(
     port: int = 8000,
     *,
     settings: Settings | None = None,
+    bus: EventBus | None = None,
     root_path: str = "",
     proxies: str = "127.0.0.1",
     log_level: str = "info",
@@ -40,7 +42,7 @@ def serve(
 
     Parameters
     ----------
-    registry, name, alias, settings
+    registry, name, alias, settings, bus
         See `windtunnel.serving.app.create_app`.
     host, port
         Where to listen; port 0 takes a free one.
@@ -60,7 +62,7 @@ def serve(
     store = Registry(registry)
     store.resolve(sole_name(store, name), alias)
     apart.share_compilations()
-    app = create_app(registry, name, alias, settings=settings)
+    app = create_app(registry, name, alias, settings=settings, bus=bus)
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         app,

@@ -181,19 +181,6 @@ class RowsScored(Event):
     symbols: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AnswersCompared(Event):
-    """A canary in shadow mode answered a request beside the champion.
-
-    `champion` and `canary` are the versions; `differs` is whether any of their decisions do.
-    """
-
-    model: str
-    champion: int
-    canary: int
-    differs: bool
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomesArrived(Event):
     """What became of decisions: labels as the study defines them, posted or joined from bars.

@@ -15,10 +15,10 @@ yaml = pytest.importorskip("yaml")
 
 from windtunnel.events import (  # noqa: E402 - after the skip
     AlertRaised,
-    AnswersCompared,
     PredictionFailed,
     PredictionRefused,
     PredictionServed,
+    ShadowAnswered,
 )
 from windtunnel.monitoring.prometheus import PrometheusObserver  # noqa: E402 - the same
 
@@ -31,7 +31,7 @@ def exported() -> set[str]:
         PredictionServed("m", 1, 1, 0.001),
         PredictionFailed("m", 1),
         PredictionRefused("m", "shape"),
-        AnswersCompared("m", 1, 2, True),
+        ShadowAnswered("m", 1, 2, 5, 0.2, 0.001, 0.001, failed=False),
         AlertRaised("r", "page", "m", "w", "2026-01-01T00:00:00Z", 1.0, 0.5, "a"),
     ):
         observer(event)

@@ -11,7 +11,7 @@ import pytest
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.errors import RegistryError
-from windtunnel.events import AnswersCompared, EventBus, PredictionFailed, PredictionServed
+from windtunnel.events import PredictionFailed, PredictionServed, ShadowAnswered
 from windtunnel.monitoring.canary_judge import Terms
 from windtunnel.monitoring.canary_watch import CanaryWatch, watch
 from windtunnel.monitoring.prometheus import PrometheusObserver
@@ -41,49 +41,61 @@ def registry(bundles, tmp_path):
     return registry
 
 
-class Traffic:
-    """Requests to two services' worth of versions, as the events that they would emit."""
+class Services:
+    """Two services, their traffic, and the clock that lets it flow between two looks."""
 
     def __init__(self, seed, failing=0.01, slow=0.01, differing=None):
         self.random = np.random.default_rng(seed)
         self.failing, self.slow, self.differing = failing, slow, differing
+        self.exporters = [PrometheusObserver(), PrometheusObserver()]
+        self.events = []
 
-    def send(self, emit, requests=200, model="example"):
+    @property
+    def sources(self):
+        return {str(i): lambda e=e: e.exposition().decode() for i, e in enumerate(self.exporters)}
+
+    def emit(self, event):
+        self.events.append(event)
+        self.exporters[len(self.events) % 2](event)
+
+    def flow(self, requests=400):
         for i in range(requests):
             canary = i % 10 == 0
+            shadow = self.differing is not None
             failing, slow = (self.failing, self.slow) if canary else (0.01, 0.01)
-            if self.random.random() < failing:
-                emit(PredictionFailed(model, 2 if canary else 1))
+            version = 2 if canary and not shadow else 1
+            if self.random.random() < failing and not shadow:
+                self.emit(PredictionFailed("example", version))
             else:
                 late = self.random.random() < slow
-                emit(PredictionServed(model, 2 if canary else 1, 1, 0.2 if late else 0.001))
-            if self.differing is not None and canary:
-                emit(AnswersCompared(model, 1, 2, bool(self.random.random() < self.differing)))
+                self.emit(PredictionServed("example", version, 1, 0.2 if late else 0.001))
+            if shadow and canary:
+                failed = bool(self.random.random() < self.failing)
+                share = float("nan") if failed else self.random.binomial(4, self.differing) / 4
+                self.emit(ShadowAnswered("example", 1, 2, 4, share, 0.001, 0.001, failed=failed))
+            self.emit(PredictionServed("another", version, 1, 9.0))
 
 
-def decide(watching, traffic, looks=500):
-    bus = EventBus()
-    bus.subscribe(watching, *CanaryWatch.kinds)
+def decide(registry, services, looks=300):
+    watching = CanaryWatch(registry, "example", TERMS, services.sources)
+    assert watching.look().decision == "wait"
     for _ in range(looks):
-        traffic.send(bus.emit)
-        traffic.send(bus.emit, 20, model="another")
+        services.flow()
         ruling = watching.look()
-        assert ruling is not None
         if ruling.decision != "wait":
+            assert watching.look() is None, "there is nothing left to judge"
             return ruling
     raise AssertionError("undecided")
 
 
 def test_a_good_canary_is_promoted(registry):
-    watching = CanaryWatch(registry, "example", TERMS)
-    assert decide(watching, Traffic(1)).decision == "promote"
+    assert decide(registry, Services(1)).decision == "promote"
     assert registry.state("example").champion == 2
-    assert watching.look() is None, "there is nothing left to judge"
 
 
 @pytest.mark.parametrize("fault", [{"failing": 0.3}, {"slow": 0.5}])
 def test_a_bad_canary_is_withdrawn(registry, fault):
-    ruling = decide(CanaryWatch(registry, "example", TERMS), Traffic(2, **fault))
+    ruling = decide(registry, Services(2, **fault))
     assert ruling.decision == "withdraw"
     assert registry.state("example").aliases == {"champion": 1}
     entry = registry.history("example")[-1]
@@ -91,28 +103,37 @@ def test_a_bad_canary_is_withdrawn(registry, fault):
     assert entry["details"]["evidence"]["canary_answers"] >= 20
 
 
-def test_a_shadow_is_held_to_its_decisions(registry):
+@pytest.mark.parametrize(
+    ("differing", "failing", "why"),
+    [
+        (0.9, 0.0, "The canary is worse in decisions"),
+        (0.1, 0.5, "The canary is worse in errors"),
+        (0.05, 0.0, "The canary is no worse than the margins allow"),
+    ],
+)
+def test_a_shadow_is_held_to_its_decisions(registry, differing, failing, why):
     registry.weigh_canary("example", 0.1, mode="shadow")
-    ruling = decide(CanaryWatch(registry, "example", TERMS), Traffic(3, differing=0.9))
-    assert ruling.why == "The canary is worse in decisions"
+    ruling = decide(registry, Services(3, differing=differing, failing=failing))
+    assert ruling.why.startswith(why)
 
 
 def test_another_weight_goes_on_and_another_canary_begins_anew(registry):
-    watching = CanaryWatch(registry, "example", TERMS)
-    Traffic(4).send(watching)
-    assert watching.look().figures["canary_answers"] == 20
-    registry.weigh_canary("example", 0.5)
-    Traffic(4).send(watching)
+    services = Services(4)
+    watching = CanaryWatch(registry, "example", TERMS, services.sources)
+    watching.look()
+    services.flow()
     assert watching.look().figures["canary_answers"] == 40
+    registry.weigh_canary("example", 0.5)
+    services.flow()
+    assert watching.look().figures["canary_answers"] == 80
     registry.stop_canary("example", why="")
     assert watching.look() is None
-    Traffic(4).send(watching)
     registry.start_canary("example", 2, weight=0.1)
     assert watching.look().figures["canary_answers"] == 0
 
 
 def test_a_registry_that_cannot_be_reached_leaves_things_as_they_are(registry, monkeypatch):
-    watching = CanaryWatch(registry, "example", TERMS)
+    watching = CanaryWatch(registry, "example", TERMS, {})
 
     def unreachable(*_):
         raise RegistryError("the share is away")
@@ -124,59 +145,45 @@ def test_a_registry_that_cannot_be_reached_leaves_things_as_they_are(registry, m
 
 
 def test_two_watches_decide_once(registry):
-    watches = [CanaryWatch(registry, "example", TERMS) for _ in range(2)]
-    traffic = Traffic(5, failing=0.5)
-    for _ in range(50):
-        for watching in watches:
-            traffic.send(watching)
+    services = Services(5, failing=0.5)
+    watches = [CanaryWatch(registry, "example", TERMS, services.sources) for _ in range(2)]
+    for _ in range(10):
         for watching in watches:
             watching.look()
+        services.flow()
     actions = [entry["action"] for entry in registry.history("example")]
     assert actions.count("canary_stopped") == 1
 
 
 def test_scraped_counters_equal_the_events(registry):
     state = registry.state("example")
-    exporter, scraper = PrometheusObserver(), Scraper("example", 0.05)
-    assert scraper.since("a", exporter.exposition().decode(), state) == {}
-    events = []
-    for seed in range(3):
-        Traffic(seed, failing=0.1, slow=0.2, differing=0.3).send(events.append)
-    for event in events:
-        exporter(event)
-    found = scraper.since("a", exporter.exposition().decode(), state)
+    services, scraper = Services(6, failing=0.1, slow=0.2), Scraper("example", 0.05)
+    for source, read in services.sources.items():
+        assert scraper.since(source, read(), state).tallies == {}
+    services.flow(600)
+    found = [scraper.since(source, read(), state) for source, read in services.sources.items()]
     for side, version in (("champion", 1), ("canary", 2)):
-        served = [e for e in events if isinstance(e, PredictionServed) and e.version == version]
-        failed = [e for e in events if isinstance(e, PredictionFailed) and e.version == version]
-        late = len(failed) + sum(event.seconds > 0.05 for event in served)
-        assert found[side] == (len(served) + len(failed), len(failed), late)
-    pairs = [event.differs for event in events if isinstance(event, AnswersCompared)]
-    assert found["compared"] == (len(pairs), sum(pairs), 0)
+        mine = [e for e in services.events if e.model == "example" and e.version == version]
+        failed = [event for event in mine if isinstance(event, PredictionFailed)]
+        late = sum(getattr(event, "seconds", 1.0) > 0.05 for event in mine)
+        tallies = [increase.tallies[side] for increase in found]
+        assert sum(tally.answers for tally in tallies) == len(mine)
+        assert sum(tally.failed for tally in tallies) == len(failed)
+        assert sum(tally.late for tally in tallies) == late
     again = PrometheusObserver()  # the service was started anew
     again(PredictionServed("example", 1, 1, 0.001))
-    assert scraper.since("a", again.exposition().decode(), state)["champion"] == (1, 0, 0)
+    assert scraper.since("0", again.exposition().decode(), state).tallies["champion"].answers == 1
 
 
-def test_watch_over_two_services_from_outside(registry):
-    exporters = [PrometheusObserver(), PrometheusObserver()]
-    traffic = Traffic(6)
-    rounds = []
-
-    def pause():
-        rounds.append(1)
-        for exporter in exporters:
-            traffic.send(exporter)
+def test_watch_over_two_services_of_which_a_third_is_away(registry):
+    services, told = Services(7), []
 
     def away():
         raise ConnectionError("refused")
 
-    sources = {str(i): lambda e=e: e.exposition().decode() for i, e in enumerate(exporters)}
-    told = []
-    ruling = watch(
-        registry, "example", TERMS, {**sources, "away": away}, pause=pause, tell=told.append
-    )
+    watching = CanaryWatch(registry, "example", TERMS, {**services.sources, "away": away})
+    ruling = watch(watching, pause=services.flow, tell=told.append)
     assert ruling.decision == "promote"
     assert told[-1] == ruling
-    assert ruling.figures["canary_answers"] == 40 * len(rounds)
     assert registry.state("example").champion == 2
-    assert watch(registry, "example", TERMS, sources, pause=pause, tell=told.append) is None
+    assert watch(watching, pause=services.flow, tell=told.append) is None

@@ -140,7 +140,10 @@ def judge(
     Ends with 0 when the canary is promoted, with 14 when it is not.
     """
     from windtunnel.monitoring.canary_judge import Ruling, Terms  # noqa: PLC0415 - numpy
-    from windtunnel.monitoring.canary_watch import watch  # noqa: PLC0415 - prometheus_client
+    from windtunnel.monitoring.canary_watch import (  # noqa: PLC0415 - prometheus_client
+        CanaryWatch,
+        watch,
+    )
 
     terms = Terms(
         late_seconds=late_seconds,
@@ -159,11 +162,9 @@ def judge(
         if not as_json:
             print(f"{ruling.decision}: {ruling.why}", flush=True)  # noqa: T201
 
+    sources = {url: lambda url=url: _read(url) for url in metrics}
     ruling = watch(
-        registry,
-        name,
-        terms,
-        {url: lambda url=url: _read(url) for url in metrics},  # type: ignore[misc]
+        CanaryWatch(registry, name, terms, sources),
         pause=lambda: time.sleep(every),
         tell=show,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,11 +17,11 @@ from prometheus_client.metrics_core import (
 from windtunnel.events import (
     AlertRaised,
     AlertResolved,
-    AnswersCompared,
     Event,
     PredictionFailed,
     PredictionRefused,
     PredictionServed,
+    ShadowAnswered,
 )
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.latency import BUCKETS, LatencyObserver
@@ -49,7 +49,7 @@ class PrometheusObserver:
         PredictionServed,
         PredictionRefused,
         PredictionFailed,
-        AnswersCompared,
+        ShadowAnswered,
         AlertRaised,
         AlertResolved,
     )
@@ -58,7 +58,7 @@ class PrometheusObserver:
         self.latency = LatencyObserver(objectives)
         self._refusals: Tally[tuple[str, str]] = Tally()
         self._failures: Tally[tuple[str, str]] = Tally()
-        self._comparisons: Tally[tuple[str, str, str, str]] = Tally()
+        self._comparisons: dict[tuple[str, str, str, str], float] = {}
         self._alerts: Tally[tuple[str, str]] = Tally()
         self._open: set[tuple[str, str, str]] = set()
         self._queues: list[QueuedObserver] = []
@@ -73,15 +73,25 @@ class PrometheusObserver:
             self._refusals[event.model, event.reason] += 1
         elif isinstance(event, PredictionFailed):
             self._failures[event.model, str(event.version)] += 1
-        elif isinstance(event, AnswersCompared):
-            outcome = "different" if event.differs else "same"
-            versions = (str(event.champion), str(event.canary))
-            self._comparisons[event.model, *versions, outcome] += 1
+        elif isinstance(event, ShadowAnswered):
+            self._compare(event)
         elif isinstance(event, AlertRaised):
             self._alerts[event.rule, event.severity] += 1
             self._open.add((event.rule, event.severity, event.subject))
         elif isinstance(event, AlertResolved):
             self._open.discard((event.rule, event.severity, event.subject))
+
+    def _compare(self, event: ShadowAnswered) -> None:
+        """A request counts as one, whatever its number of rows: they are not independent."""
+        if event.failed:
+            shares = {"failed": 1.0}
+        elif event.rows:
+            shares = {"same": 1.0 - event.differing, "different": event.differing}
+        else:
+            shares = {"same": 1.0}
+        for outcome, share in shares.items():
+            key = (event.model, str(event.champion), str(event.canary), outcome)
+            self._comparisons[key] = self._comparisons.get(key, 0.0) + share
 
     def watch(self, queued: QueuedObserver) -> None:
         """Export the counts of a queued observer: a drop that nobody sees is a silent loss."""
@@ -108,7 +118,7 @@ class PrometheusObserver:
         )
         yield _counter(
             "windtunnel_comparisons",
-            "Requests that champion and canary both answered, by whether a decision differs",
+            "Requests of a shadow, by outcome; one whose decisions differ in part is shared out",
             ("model", "champion", "canary", "outcome"),
             self._comparisons,
         )
@@ -180,7 +190,7 @@ class PrometheusObserver:
 
 
 def _counter(
-    name: str, meaning: str, labels: tuple[str, ...], counts: Tally[Labels]
+    name: str, meaning: str, labels: tuple[str, ...], counts: Mapping[Labels, float]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(name, meaning, labels=labels)
     for values, number in list(counts.items()):  # a copy: the event loop may add meanwhile

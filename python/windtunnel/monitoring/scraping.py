@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,9 +10,18 @@ from typing import TypeAlias
 from prometheus_client.parser import text_string_to_metric_families
 
 from windtunnel.deployment.state import State
-from windtunnel.monitoring.canary_judge import SIDES
+from windtunnel.monitoring.canary_judge import SIDES, Tally
 
 Counts: TypeAlias = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True)
+class Increase:
+    """What came in: a tally a side, and the requests compared and found differing."""
+
+    tallies: dict[str, Tally]
+    compared: int
+    differing: int
 
 
 @dataclass
@@ -30,7 +40,7 @@ class Scraper:
     late_seconds: float
     _before: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
 
-    def since(self, source: str, exposition: str, state: State) -> dict[str, tuple[int, int, int]]:
+    def since(self, source: str, exposition: str, state: State) -> Increase:
         """Increase of the counters of one service.
 
         Parameters
@@ -41,30 +51,38 @@ class Scraper:
         exposition : str
             In the text format of Prometheus.
         state : State
-
-        Returns
-        -------
-        dict
-            (answers, failed, late) for ``champion`` and ``canary``, and (requests, differing,
-            0) for ``compared``.
         """
         now = dict(self._counters(exposition))
         before = self._before.get(source)
         self._before[source] = now
         if before is None or state.canary is None:
-            return {}
-        canary = str(state.canary.version)
-        found = {}
-        for side, version in ((SIDES[0], str(state.champion)), (SIDES[1], canary)):
+            return Increase({}, 0, 0)
+        versions = str(state.champion), str(state.canary.version)
+        if state.canary.mode == "shadow":
+            return self._of_shadow(before, now, versions)
+        tallies = {}
+        for side, version in zip(SIDES, versions, strict=True):
             count, failed, in_time = (
-                _grown(before, now, (kind, version)) for kind in ("answered", "failed", "in_time")
+                int(_grown(before, now, (kind, version)))
+                for kind in ("answered", "failed", "in_time")
             )
             answers = count + failed
-            found[side] = (answers, failed, max(0, answers - in_time))
-        pair = (str(state.champion), canary)
-        different = _grown(before, now, ("different", *pair))
-        found["compared"] = (different + _grown(before, now, ("same", *pair)), different, 0)
-        return found
+            tallies[side] = Tally(answers, failed, max(0, answers - in_time))
+        return Increase(tallies, 0, 0)
+
+    def _of_shadow(self, before: Counts, now: Counts, versions: tuple[str, str]) -> Increase:
+        """Requests that both answered; how long the shadow took is no client's time."""
+        same, different, failed = (
+            _grown(before, now, (outcome, *versions)) for outcome in ("same", "different", "failed")
+        )
+        compared, lost = round(same + different), round(failed)
+        # Shares of a request make no whole number: what is over counts with its chance.
+        differing = min(compared, int(different + random.random()))  # noqa: S311 - no secret
+        tallies = {
+            SIDES[0]: Tally(compared + lost),
+            SIDES[1]: Tally(compared + lost, lost, lost),
+        }
+        return Increase(tallies, compared, differing)
 
     def _counters(self, exposition: str) -> Iterable[tuple[tuple[str, ...], float]]:
         in_time: dict[str, tuple[float, float]] = {}
@@ -89,6 +107,6 @@ class Scraper:
             yield ("in_time", version), count
 
 
-def _grown(before: Counts, now: Counts, key: tuple[str, ...]) -> int:
+def _grown(before: Counts, now: Counts, key: tuple[str, ...]) -> float:
     first, last = before.get(key, 0.0), now.get(key, 0.0)
-    return int(last - first if last >= first else last)
+    return last - first if last >= first else last

@@ -49,6 +49,13 @@ struct Case {
         return panel;
     }
 
+    windtunnel::StopParameters stops() const {
+        const auto entries = [](const std::vector<double>& of) {
+            return of.empty() ? nullptr : of.data();
+        };
+        return {entries(loss), entries(profit), entries(trailing), entries(longest)};
+    }
+
     template <class Number>
     std::vector<Number> draw_many(std::size_t count, std::initializer_list<double> palette) {
         std::vector<Number> values(count);

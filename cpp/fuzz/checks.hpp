@@ -28,9 +28,9 @@ bool same_bits(const std::vector<Number>& a, const std::vector<Number>& b) {
 inline void require_same_totals(const Found& a, const Found& b, const char* what) {
     require(same_bits(a.equity, b.equity) && same_bits(a.final_equity, b.final_equity) &&
                 same_bits(a.turnover, b.turnover) && same_bits(a.costs, b.costs) &&
-                same_bits(a.financing, b.financing) && same_bits(a.exposure, b.exposure) &&
-                a.fills == b.fills && a.dropped == b.dropped && a.liquidated == b.liquidated &&
-                a.capped == b.capped && a.ambiguous == b.ambiguous,
+                same_bits(a.metrics, b.metrics) && same_bits(a.financing, b.financing) &&
+                same_bits(a.exposure, b.exposure) && a.fills == b.fills && a.dropped == b.dropped &&
+                a.liquidated == b.liquidated && a.capped == b.capped && a.ambiguous == b.ambiguous,
             what);
 }
 
@@ -38,6 +38,38 @@ inline void require_finite(const Found& found) {
     for (const auto* each : {&found.equity, &found.final_equity, &found.turnover, &found.costs,
                              &found.financing, &found.exposure}) {
         require(std::ranges::all_of(*each, [](double x) { return std::isfinite(x); }), "finite");
+    }
+}
+
+// The metrics that one pass over the curve gives again.
+inline void require_metrics(const Case& world, const Found& found) {
+    const std::size_t C = found.configurations;
+    for (std::size_t c = 0; c < C; ++c) {
+        const windtunnel::Metrics& m = found.metrics[c];
+        double peak = world.terms.initial_cash, before = peak, deepest = 0.0, under = 0.0;
+        double longest = 0.0, up = 0.0, moved = 0.0;
+        bool alive = true;
+        for (std::size_t t = 0; t < found.bars; ++t) {
+            const double now = found.equity[t * C + c];
+            peak = std::fmax(peak, now);
+            under = now < peak ? under + 1.0 : 0.0;
+            longest = std::fmax(longest, under);
+            deepest = std::fmax(deepest, (peak - now) / peak);
+            const double gain = alive ? (now - before) / before : 0.0;
+            up += gain > 0.0 ? 1.0 : 0.0;
+            moved += gain != 0.0 ? 1.0 : 0.0;
+            alive = alive && now > 0.0;
+            before = now;
+        }
+        require(m.total_return == before / world.terms.initial_cash - 1.0, "total return", c);
+        require(m.max_drawdown == deepest, "drawdown", c);
+        require(m.max_drawdown_bars == longest, "longest drawdown", c);
+        require(moved == 0.0 ? std::isnan(m.hit_rate) : m.hit_rate == up / moved, "hit rate", c);
+        for (const double value : {m.cagr, m.volatility, m.sharpe, m.sortino, m.calmar,
+                                   m.profit_factor, m.skewness, m.kurtosis}) {
+            require(!std::isinf(value), "no infinite metric", c);
+        }
+        require(std::isnan(m.volatility) || m.volatility >= 0.0, "volatility", c);
     }
 }
 
@@ -105,6 +137,7 @@ template <class OpenDoor>
 void check_case(const Case& world, const OpenDoor& open_door, bool with_extremes, std::size_t cut) {
     const Found logged = run_case(world, open_door, with_extremes, true, 1);
     require_finite(logged);
+    require_metrics(world, logged);
     require_ledger(world, logged);
 
     const Found threaded = run_case(world, open_door, with_extremes, true, 3);

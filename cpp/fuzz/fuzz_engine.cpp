@@ -35,9 +35,6 @@ void check_policies(Case& world, Bytes& bytes, std::size_t cut) {
     const auto enter = world.draw_many<double>(C, {0.0, 0.25, 0.3F, 2.0});
     const auto exit = world.draw_many<double>(C, {0.0, 0.25, 1.0});
     const auto leverage = world.draw_many<double>(C, {0.1, 0.5, 1.0, 1.0, 4.0, 1000.0});
-    const auto entries = [](const std::vector<double>& of) {
-        return of.empty() ? nullptr : of.data();
-    };
     windtunnel::PolicyParameters parameters;
     parameters.column = column.data();
     parameters.enter = enter.data();
@@ -46,29 +43,60 @@ void check_policies(Case& world, Bytes& bytes, std::size_t cut) {
     parameters.band = world.band.data();
     parameters.count = C;
     parameters.long_only = long_only;
-    parameters.stops.loss = entries(world.loss);
-    parameters.stops.profit = entries(world.profit);
-    parameters.stops.trailing = entries(world.trailing);
-    parameters.stops.bars = entries(world.longest);
+    parameters.stops = world.stops();
+    const bool aims = bytes.flag();
+    const auto volatility =
+        world.draw_many<double>(world.bars * world.instruments, {kNone, 1e-6, 0.1, 0.3, 2.0});
+    const auto target = world.draw_many<double>(C, {0.01, 0.1, 0.5});
+    parameters.volatility_target = aims ? target.data() : nullptr;
     const auto door = [&](std::size_t first) {
-        return windtunnel::Policies(scores.data() + first * row, columns, parameters);
+        windtunnel::PolicyParameters from = parameters;
+        from.volatility = aims ? volatility.data() + first * world.instruments : nullptr;
+        return windtunnel::Policies(scores.data() + first * row, columns, from);
     };
     check_case(world, door, parameters.stops.any(), cut);
+}
+
+void check_signals(Case& world, Bytes& bytes, std::size_t cut) {
+    const std::size_t C = world.configurations;
+    const bool packed = bytes.flag();
+    const std::size_t width = packed ? (C + 7) / 8 : C;
+    const std::size_t row = world.instruments * width;
+    const std::uint64_t rarity = bytes.between(1, 12);
+    const auto draw = [&] {
+        std::vector<std::uint8_t> flags(world.bars * row);
+        for (std::uint8_t& flag : flags) {
+            const std::uint64_t drawn = world.random();
+            flag = static_cast<std::uint8_t>(drawn % rarity != 0 ? 0 : packed ? drawn >> 32U : 1);
+        }
+        return flags;
+    };
+    const std::vector<std::uint8_t> entries = draw(), exits = draw();
+    const auto size = world.draw_many<double>(C, {0.1, 0.5, 1.0, 1.0, -1.0, -0.3, 4.0, 1000.0});
+    const windtunnel::StopParameters stops = world.stops();
+    const auto door = [&](std::size_t first) {
+        const windtunnel::Flags flags{entries.data() + first * row, exits.data() + first * row,
+                                      packed};
+        return windtunnel::Signals(flags, size.data(), C, world.terms.trading_rate(), stops);
+    };
+    check_case(world, door, stops.any(), cut);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Bytes bytes(data, size);
-    const std::size_t kind = bytes.between(0, 2);
+    const std::size_t kind = bytes.between(0, 3);
     Case world(bytes);
     const std::size_t cut = world.bars > 1 ? bytes.between(0, world.bars - 1) : 0;
     if (kind == 0) {
         check_exposures<float>(world, cut);
     } else if (kind == 1) {
         check_exposures<double>(world, cut);
-    } else {
+    } else if (kind == 2) {
         check_policies(world, bytes, cut);
+    } else {
+        check_signals(world, bytes, cut);
     }
     return 0;
 }

@@ -12,6 +12,7 @@ struct Found {
     std::vector<double> final_equity, turnover, costs, financing, exposure, peak_input;
     std::vector<std::int64_t> fills, dropped, liquidated, capped, ambiguous;
     std::vector<windtunnel::Trade> trades;
+    std::vector<windtunnel::Metrics> metrics;
     std::size_t bars, configurations;
 
     Found(std::size_t T, std::size_t C)
@@ -19,6 +20,7 @@ struct Found {
         for (auto* each : {&final_equity, &turnover, &costs, &financing, &exposure, &peak_input}) {
             each->assign(C, kNone);
         }
+        metrics.resize(C);
         for (auto* each : {&fills, &dropped, &liquidated, &capped, &ambiguous}) each->assign(C, -9);
     }
 
@@ -37,6 +39,7 @@ struct Found {
         to.liquidated = liquidated.data();
         to.capped = capped.data();
         to.ambiguous = ambiguous.data();
+        to.metrics = metrics.data();
         to.trades = log;
         to.cash = log == nullptr ? nullptr : cash.data() + first * configurations;
         return to;

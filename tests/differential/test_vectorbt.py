@@ -20,6 +20,7 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_exposures, run_policy
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import Policies
+from windtunnel.backtest.signals import run_signals
 from windtunnel.backtest.stops import Stops
 from windtunnel.metrics.financial import financial_metrics
 
@@ -178,6 +179,43 @@ def test_signals(make_market, seed, kind) -> None:
 
 
 @both_seeds
+@pytest.mark.parametrize("kind", STOPS)
+def test_flags(make_market, seed, kind) -> None:
+    """Both flags on a bar, and flags in vain, mean the same without arrangement."""
+    panel = make_market(seed, BARS)
+    rng = np.random.default_rng(seed)
+    shape = (BARS, CONFIGURATIONS)
+    entries, exits = (rng.random(shape) < 0.1 for _ in range(2))  # at times both, or in vain
+    if STOPS[kind]:
+        _, entries, exits = signals(rng)
+    far = {"profit": [0.06, 0.09, np.inf]}
+    sizes = {
+        name: rng.choice(far.get(name, [0.03, 0.06, np.inf]), CONFIGURATIONS)
+        for name in STOPS[kind]
+    }
+    found = run_signals(
+        panel,
+        entries[:, None, :].copy(),
+        exits[:, None, :].copy(),
+        costs=Costs(FEE, 0.0, 0.0, 0.0),
+        execution=Execution("same_close", CASH),
+        periods_per_year=YEAR,
+        stops=Stops(**sizes) if sizes else None,
+    )
+    portfolio = vbt.Portfolio.from_signals(
+        entries=frame(panel, entries),
+        exits=frame(panel, exits),
+        open=frame(panel, panel.open),
+        high=frame(panel, panel.high),
+        low=frame(panel, panel.low),
+        **terms(panel),
+        **(peer_stops(sizes) if sizes else {}),
+    )
+    np.testing.assert_allclose(portfolio.value().to_numpy(), found.equity, rtol=1e-9)
+    np.testing.assert_array_equal(portfolio.orders.count().to_numpy(), found.fills)
+
+
+@both_seeds
 def test_metrics(make_market, seed) -> None:
     """Sharpe and total return agree; its drawdown begins at the first value, ours at the cash."""
     panel = make_market(seed, BARS)
@@ -228,6 +266,42 @@ def test_a_bar_that_opens_beyond_the_target_and_falls_to_the_stop(make_market) -
         low=frame(panel, panel.low),
         sl_stop=0.04,
         tp_stop=0.04,
+        **(terms(panel) | {"fees": 0.0}),
+    )
+    assert portfolio.orders.records["price"].tolist() == [100.0, 96.0]
+
+
+def test_an_entry_flag_on_the_bar_of_a_stop(make_market) -> None:
+    """Here it enters again at the close; there a bar has one order, and the stop is it."""
+    panel = make_market(1, 5)
+    for column, values in (
+        (panel.open, [100.0, 100.0, 100.0, 95.0, 95.0]),
+        (panel.high, [100.0, 100.0, 100.0, 96.0, 96.0]),
+        (panel.low, [100.0, 100.0, 94.0, 95.0, 95.0]),
+        (panel.close, [100.0, 100.0, 95.0, 95.0, 96.0]),
+    ):
+        column[:, 0] = values
+    entries = np.array([True, False, True, False, False])
+    exits = np.zeros(5, bool)
+    found = run_signals(
+        panel,
+        entries[:, None, None].copy(),
+        exits[:, None, None].copy(),
+        costs=Costs(0.0, 0.0, 0.0, 0.0),
+        execution=Execution("same_close", CASH),
+        periods_per_year=YEAR,
+        stops=Stops(loss=np.array([0.04])),
+        want_trades=True,
+    )
+    assert found.trades is not None
+    assert found.trades.price.tolist() == [100.0, 96.0, 95.0]
+    portfolio = vbt.Portfolio.from_signals(
+        entries=frame(panel, entries),
+        exits=frame(panel, exits),
+        open=frame(panel, panel.open),
+        high=frame(panel, panel.high),
+        low=frame(panel, panel.low),
+        sl_stop=0.04,
         **(terms(panel) | {"fees": 0.0}),
     )
     assert portfolio.orders.records["price"].tolist() == [100.0, 96.0]

@@ -28,11 +28,15 @@ _PRICES = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
 
 
 class Chunk(NamedTuple):
-    """Consecutive bars: their panel, their scores or exposures, and their half-spreads if any."""
+    """Consecutive bars: their panel, their decisions, and half-spreads and volatility if any.
+
+    `windtunnel.backtest.batches` makes them from files and from batches of other libraries.
+    """
 
     panel: Panel
     decisions: npt.NDArray[Any]
     half_spread: npt.NDArray[np.float64] | None = None
+    volatility: npt.NDArray[np.float64] | None = None
 
 
 def stream_policy(
@@ -70,6 +74,7 @@ def stream_policy(
             policies,
             stops=stops,
             half_spread=chunk.half_spread,
+            volatility=chunk.volatility,
             progress=progress,
             **terms,
         )
@@ -141,7 +146,7 @@ def _overlapping(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, int]]:
                 chunk.panel, **{name: getattr(chunk.panel, name)[-1:].copy() for name in _PRICES}
             ),
             chunk.decisions[-1:].copy(),
-            None if chunk.half_spread is None else chunk.half_spread[-1:].copy(),
+            *(None if each is None else each[-1:].copy() for each in chunk[2:]),
         )
 
 
@@ -159,8 +164,9 @@ def _check_follows(last: Chunk, chunk: Chunk) -> None:
             f"chunks: decisions must keep their columns and dtype, {last.decisions.shape[1:]} "
             f"{last.decisions.dtype}; got {chunk.decisions.shape[1:]} {chunk.decisions.dtype}"
         )
-    if (chunk.half_spread is None) != (last.half_spread is None):
-        raise BacktestError("chunks: half_spread must be given with every chunk or with none")
+    for name in ("half_spread", "volatility"):
+        if (getattr(chunk, name) is None) != (getattr(last, name) is None):
+            raise BacktestError(f"chunks: {name} must be given with every chunk or with none")
 
 
 def _join(last: Chunk, chunk: Chunk) -> Chunk:
@@ -168,13 +174,14 @@ def _join(last: Chunk, chunk: Chunk) -> Chunk:
         name: np.concatenate([getattr(last.panel, name), getattr(chunk.panel, name)])
         for name in _PRICES
     }
-    spread = None
-    if last.half_spread is not None and chunk.half_spread is not None:
-        spread = np.concatenate([last.half_spread, chunk.half_spread])
+    columns = (
+        None if before is None or after is None else np.concatenate([before, after])
+        for before, after in zip(last[2:], chunk[2:], strict=True)
+    )
     return Chunk(
         replace(chunk.panel, **bars),
         np.concatenate([last.decisions, chunk.decisions]),
-        spread,
+        *columns,
     )
 
 

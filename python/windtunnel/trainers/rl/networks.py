@@ -41,15 +41,18 @@ class ActorCritic(nn.Module):
         """
         seen = observation
         if self.memory:
-            carry, seen = nn.GRUCell(self.memory, name="memory")(carry, observation)
+            cell = nn.GRUCell(
+                self.memory, name="memory", recurrent_kernel_init=nn.initializers.lecun_normal()
+            )
+            carry, seen = cell(carry, observation)
         heads = []
         # The first decisions are nearly even, so that all of them are tried.
         for name, width, size in (("actor", self.outputs, 0.01), ("critic", 1, 1.0)):
             h = seen
             for layer, units in enumerate(self.hidden):
-                start = nn.initializers.orthogonal(2**0.5)
+                start = nn.initializers.he_normal()
                 h = nn.relu(nn.Dense(units, kernel_init=start, name=f"{name}_{layer}")(h))
-            start = nn.initializers.orthogonal(size)
+            start = nn.initializers.variance_scaling(size**2, "fan_in", "normal")
             heads.append(nn.Dense(width, kernel_init=start, name=f"{name}_head")(h))
         return carry, heads[0], heads[1][:, 0]
 

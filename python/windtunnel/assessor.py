@@ -13,6 +13,7 @@ from windtunnel.config import StudyFile
 from windtunnel.config.bucket import Key, bucket_key, in_bucket
 from windtunnel.data.panel import Panel
 from windtunnel.rungs import Assessed, Ladder, assess
+from windtunnel.trainers.own import own_trainer
 from windtunnel.tuning.pruners import Reports, bracket, make_pruner, rung_steps
 from windtunnel.validation import Course, Params, Pipeline, prepare
 
@@ -72,3 +73,12 @@ class Assessor:
             make_pruner(section.pruner, reduction=section.reduction, percentile=section.percentile),
             past,
         )
+
+
+def assessor_for(study: StudyFile, panel: Panel, course: Course | None = None) -> Assessor:
+    """The assessor of a study on its bars, with the trainer that it asks for."""
+
+    def make(bucket: Course) -> Pipeline:
+        return Pipeline(bucket, own_trainer(bucket.task, bucket.study, study.study.seed))
+
+    return Assessor(panel, course or prepare(study, panel), make)

@@ -13,19 +13,24 @@ from typing import Any
 
 import polars as pl
 
-from windtunnel import artifacts, conclusion, environment, events
-from windtunnel.assessor import Assessor
-from windtunnel.campaign import Campaign, InProcess
+from windtunnel import artifacts, conclusion, environment, events, tracking
+from windtunnel.assessor import Assessor, assessor_for
+from windtunnel.campaign import Campaign
 from windtunnel.config import StudyFile, load_study_file, parse_study
+from windtunnel.config.bucket import LABEL_NAMES
+from windtunnel.config.search import Value
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
 from windtunnel.errors import DataError, RunError
+from windtunnel.executors import executor_of
 from windtunnel.findings import Work
+from windtunnel.judgement import choose_champion
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
+from windtunnel.shared_parts import help_with
 from windtunnel.trainers import devices
 from windtunnel.trainers.own import own_trainer
-from windtunnel.validation import Course, Pipeline, prepare
+from windtunnel.validation import Course, Pipeline
 
 
 @dataclass(frozen=True)
@@ -236,20 +241,55 @@ def _carry_out(
 
         study = run.study()
         bus.emit(events.StageStarted("prepare", f"{panel.bars} bars x {panel.instruments}"))
-        course = prepare(study, panel)
+        assessor = assessor_for(study, panel)
+        with executor_of(run, assessor) as executor:
+            Campaign(run, assessor, executor, bus).carry_out()
+        course, folds = _of_champion(run, assessor)
 
         def pipeline(task: TrainingTask) -> Pipeline:
-            return Pipeline(course, own_trainer(task, study, study.study.seed))
+            return Pipeline(course, own_trainer(task, course.study, study.study.seed))
 
-        def of_bucket(bucket: Course) -> Pipeline:
-            trainer = own_trainer(bucket.task, bucket.study, study.study.seed)
-            return Pipeline(bucket, trainer)
-
-        assessor = Assessor(panel, course, of_bucket)
-        Campaign(run, assessor, InProcess(assessor), bus).carry_out()
-        folds = assessor.pipeline({})
         work = Work(run, course, gated, folds, pipeline, bus)
         final = conclusion.conclude(work, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
-    return StudyResult.load(run)
+    result = StudyResult.load(run)
+    if study.tuning.mlflow is not None:
+        tracking.track(result.run, study.tuning.mlflow)
+    return result
+
+
+def work_on(run: str | Path) -> int:
+    """Help the process that carries a run out with the parts of its cohorts.
+
+    Returns
+    -------
+    int
+        How many parts were assessed here, when the search has ended.
+
+    Raises
+    ------
+    RunError
+        No run is there, no process carries it out, or the environment is another.
+    """
+    opened = Run.open(Path(run))
+    if not opened.is_led():
+        raise RunError(
+            f"run {opened.id}: no process carries it out, there is nothing to help with",
+            f"Start it with `windtunnel resume {opened.path}`, then help",
+        )
+    devices.configure_cpu()
+    opened.hold_environment(environment.decisive())
+    study = opened.study()
+    panel = align.to_panel(load.load_bars(study.data, opened.path))
+    return help_with(opened, assessor_for(study, panel))
+
+
+def _of_champion(run: Run, assessor: Assessor) -> tuple[Course, Pipeline]:
+    """What the champion was trained on: where labels were searched, its own."""
+    params: dict[str, Value] = {}
+    if any(name in assessor.study.search for name in LABEL_NAMES):
+        trials = pl.concat([table for table, _ in run.cohorts()], how="diagonal")
+        params = choose_champion(assessor.course, trials).params
+    pipeline = assessor.pipeline(params)
+    return pipeline.course, pipeline

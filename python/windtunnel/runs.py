@@ -8,7 +8,8 @@
       bars.parquet       the bars after the quality gate
       environment.json   versions, devices and flags that decide the bits
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
-      optuna.journal     the same trials for optuna-dashboard
+      parts/             parts of the cohort that is being trained, where they are shared out
+      optuna.journal     the same trials for optuna-dashboard; or optuna.db
       trials.parquet     all trials, once tuning is done
       trades.parquet     the champion's fills over the validation slices
       holdout.parquet    the champion's scores and exposures on the holdout's bars
@@ -26,10 +27,11 @@ import hashlib
 import io
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,19 +119,26 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Hold the run for this process; the lock ends with the process, however it ends."""
         with (self.path / "run.lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked_soon(file):
                 raise RunError(
                     f"run {self.id} is being worked on by another process",
-                    "Wait for it to end, or stop it first",
-                ) from None
+                    "Wait for it to end, or stop it first; `windtunnel work` helps it",
+                )
             for leftover in self.path.rglob(".*.tmp"):  # of an attempt that was killed
                 if leftover.is_dir():
                     shutil.rmtree(leftover)
                 else:
                     leftover.unlink()
             yield
+
+    def is_led(self) -> bool:
+        """Whether a process carries the run out at this moment."""
+        with (self.path / "run.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
 
     def hold_environment(self, environment: dict[str, str]) -> None:
         """Record what decides the bits of a result, or refuse to go on where it changed."""
@@ -205,3 +214,13 @@ class Run:
 
     def _digests(self) -> dict[str, str]:
         return artifacts.digests(self.path, leave_out=UNSEALED)
+
+
+def _locked_soon(file: IO[str]) -> bool:
+    """Lock a file, with patience for those who only look whether it is locked."""
+    for _ in range(5):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.02)
+    return False

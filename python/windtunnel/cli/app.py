@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from windtunnel.cli import bundle, canary, memory, monitor, release, show
+from windtunnel.cli import bundle, canary, follow, memory, monitor, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.cli.serve import serve, token
@@ -35,6 +35,8 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(canary.app, name="canary")
 app.add_typer(monitor.app, name="monitor")
 app.command()(audit)
+app.command()(follow.watch)
+app.command()(follow.work)
 for command in (
     serve,
     token,

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from windtunnel import events
+from windtunnel.cli.sparkline import sparkline
 
 STAGES = {
     "prepare": "Preparing features, labels and folds",
@@ -50,6 +51,7 @@ class ProgressDisplay:
         )
         self._task: TaskID | None = None
         self._tuning_seconds = 0.0
+        self._best: list[float] = []
 
     def __enter__(self) -> Self:
         if self._live:
@@ -96,7 +98,12 @@ class ProgressDisplay:
         self._tuning_seconds += event.seconds
         rate = event.trials_here / self._tuning_seconds
         left = (event.trials_total - event.trials_done) / rate
-        detail = f"best {event.best:.3f}, {rate:.1f} trials/s, {left:.0f} s left"
+        self._best.append(event.best)
+        detail = (
+            f"best {event.best:.3f} {sparkline(self._best)} {rate:.1f} trials/s, {left:.0f} s left"
+        )
+        if len(event.survivors) > 1:
+            detail += f", rungs {' > '.join(map(str, event.survivors))}"
         if event.failed:
             detail += f", {event.failed} failed"
         if self._task is None:

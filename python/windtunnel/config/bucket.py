@@ -16,12 +16,12 @@ from windtunnel.config.study import StudyFile
 Key: TypeAlias = tuple[tuple[str, Value], ...]
 
 LABEL_SEARCHABLE = ("horizon",)
-_NAMES = tuple(f"label.{name}" for name in LABEL_SEARCHABLE)
+LABEL_NAMES = tuple(f"label.{name}" for name in LABEL_SEARCHABLE)
 
 
 def bucket_key(params: Mapping[str, Value]) -> Key:
     """What tells the bucket of a configuration from others; sorts and hashes."""
-    return tuple((name, params[name]) for name in _NAMES if name in params)
+    return tuple((name, params[name]) for name in LABEL_NAMES if name in params)
 
 
 def in_bucket(study: StudyFile, params: Mapping[str, Value]) -> StudyFile:

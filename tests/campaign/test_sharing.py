@@ -1,0 +1,177 @@
+"""Who trains the parts of a cohort changes nothing, and nobody's death loses anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from windtunnel import events
+from windtunnel.assessor import Assessor
+from windtunnel.campaign import Campaign, InProcess, split
+from windtunnel.ray_workers import RayWorkers
+from windtunnel.runs import Run
+from windtunnel.shared_parts import SharedParts, help_with
+from windtunnel.tuning.strategy import Suggestion
+
+Make = Any
+HELPER = """
+import sys
+from windtunnel.experiments import work_on
+print("ready", flush=True)
+print(work_on(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def assessor(study_of: Make, assessor_of: Make) -> Assessor:
+    return assessor_of(study_of(tuning={"parts": 4, "pruner": "halving", "rungs": 1}))
+
+
+def start_run(folder: Path, assessor: Assessor) -> Run:
+    from windtunnel.data import load
+
+    bars = load.load_bars(assessor.study.data, Path())
+    return Run.create(folder / "runs" / "searched", assessor.study, bars, origin=None)
+
+
+def carry_out(run: Run, assessor: Assessor, executor: Any, observer: Any = None) -> pl.DataFrame:
+    bus = events.EventBus([observer] if observer else [])
+    with run.locked():
+        Campaign(run, assessor, executor, bus).carry_out()
+    return pl.concat([table for table, _ in run.cohorts()])
+
+
+@pytest.fixture(scope="module")
+def alone(assessor: Assessor, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    run = start_run(tmp_path_factory.mktemp("alone"), assessor)
+    return carry_out(run, assessor, InProcess(assessor))
+
+
+def test_parts_are_even_and_never_empty() -> None:
+    cohort = [Suggestion(number, {}) for number in range(10)]
+    parts = split(cohort, 4)
+    assert [len(part) for part in parts] == [2, 3, 3, 2]
+    assert [each for part in parts for each in part] == cohort
+    assert [len(part) for part in split(cohort[:2], 4)] == [1, 1]
+
+
+def test_pruned_trials_are_in_the_ledger(
+    alone: pl.DataFrame, assessor: Assessor, tmp_path: Path
+) -> None:
+    run = start_run(tmp_path, assessor)
+    campaign = Campaign(run, assessor, InProcess(assessor), events.EventBus([]))
+    with run.locked():
+        campaign.carry_out()
+    kept = [trial for cohort in campaign.ledger.cohorts() for trial in cohort.trials]
+    assert [trial.state for trial in kept] == alone["state"].to_list()
+    assert [trial.sharpe for trial in kept] == alone["sharpe"].to_list()
+    assert alone["state"].to_list().count("pruned") == 8
+
+
+def test_two_processes_make_the_table_of_one(
+    alone: pl.DataFrame, assessor: Assessor, tmp_path: Path
+) -> None:
+    """The helper is killed in the first cohort, another one helps to the end."""
+    run = start_run(tmp_path, assessor)
+    helpers: list[subprocess.Popen[str]] = []
+
+    def call_helper() -> None:
+        helpers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", HELPER, str(run.path)], stdout=subprocess.PIPE, text=True
+            )
+        )
+        assert helpers[-1].stdout is not None
+        assert helpers[-1].stdout.readline() == "ready\n"
+
+    def turn(event: events.Event) -> None:
+        match event:
+            case events.TuningStarted():
+                call_helper()
+            case events.CohortFinished(cohort=0):
+                os.kill(helpers[0].pid, signal.SIGKILL)
+                call_helper()
+
+    shared = SharedParts(run, Slow(assessor, 0.5))  # type: ignore[arg-type]  # used as one
+    table = carry_out(run, assessor, shared, turn)
+    shared.clear()
+    assert_frame_equal(table, alone, check_exact=True)
+    for helper in helpers:
+        helper.communicate(timeout=120)
+    assert helpers[1].returncode == 0
+    assert not (run.path / "parts").exists()
+
+
+class Slow:
+    """An assessor that takes its time."""
+
+    def __init__(self, assessor: Assessor, seconds: float) -> None:
+        self.assessor, self.seconds = assessor, seconds
+
+    def assess(self, *arguments: Any) -> Any:
+        time.sleep(self.seconds)
+        return self.assessor.assess(*arguments)
+
+
+def test_a_helper_takes_parts_while_another_is_busy(
+    alone: pl.DataFrame, assessor: Assessor, tmp_path: Path
+) -> None:
+    import threading
+
+    run = start_run(tmp_path, assessor)
+    helped: list[int] = []
+    helper = threading.Thread(target=lambda: helped.append(help_with(run, assessor)))
+    slow = Slow(assessor, 0.5)
+    table = carry_out(
+        run,
+        assessor,
+        SharedParts(run, slow),  # type: ignore[arg-type]  # used as one
+        lambda event: helper.start() if isinstance(event, events.TuningStarted) else None,
+    )
+    helper.join(timeout=60)
+    assert helped[0] >= 4  # of 8
+    assert_frame_equal(table, alone, check_exact=True)
+
+
+@pytest.fixture
+def ray_workers(study_of: Make, tmp_path: Path) -> Callable[[Assessor], RayWorkers]:
+    pytest.importorskip("ray.tune")
+    from windtunnel.data import load
+    from windtunnel.executors import _in_worker
+
+    def make(assessor: Assessor) -> RayWorkers:
+        bars = load.load_bars(assessor.study.data, Path())
+        return RayWorkers(partial(_in_worker, assessor.study, bars), 2, None, tmp_path / "tune")
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+def test_ray_finishes_with_every_trial_told_once_though_a_worker_is_killed(
+    alone: pl.DataFrame, assessor: Assessor, ray_workers: Make, tmp_path: Path
+) -> None:
+    run = start_run(tmp_path, assessor)
+    killed: list[int] = []
+    with ray_workers(assessor) as workers:
+
+        def kill_one(event: events.Event) -> None:
+            if isinstance(event, events.CohortFinished) and not killed:
+                killed.append(next(iter(workers.pids().values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        table = carry_out(run, assessor, workers, kill_one)
+        assert killed
+    assert table["number"].to_list() == list(range(16))
+    assert_frame_equal(table, alone, check_exact=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from windtunnel import environment, extend
 from windtunnel.config import to_toml
 from windtunnel.config.study import FloatRange
+from windtunnel.findings.rivals import Rival
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.reports import data as page
 from windtunnel.reports import glossary
-from windtunnel.reports.details import AuditRow, Details, LedgerRow
+from windtunnel.reports.details import AuditRow, Details, LedgerRow, OwnSection
 from windtunnel.reports.html import write
 from windtunnel.reports.own_sections import own_sections
 
@@ -156,7 +159,7 @@ def report_data(found: Findings) -> page.ReportData:
             )
             for row in found.life
         ),
-        own_sections=sections,
+        own_sections=(*_rivals(found), *sections),
         own_terms={
             each.name: glossary.own_term(each.name, each.unit, each.meaning)
             for each in extend.registered("step", "metric", "statistic")
@@ -164,6 +167,23 @@ def report_data(found: Findings) -> page.ReportData:
         steps=tuple((each.name, each.meaning) for each in extend.registered("step")),
         problems=found.problems + problems,
     )
+
+
+def _rivals(found: Findings) -> list[OwnSection]:
+    """A policy's seeds as a distribution, and what else one could have held."""
+    if not found.rivals:
+        return []
+    together = Rival(
+        "the champion: its seeds together",
+        *(
+            float("nan") if value is None else value
+            for value in map(
+                found.metrics.get, ("sharpe", "total_return", "max_drawdown", "turnover")
+            )
+        ),
+    )
+    table = pl.DataFrame([asdict(rival) for rival in (together, *found.rivals)])
+    return [OwnSection(title="Seeds and rivals", table=table)]
 
 
 def _additions() -> list[str]:

@@ -65,6 +65,10 @@ def figures_of(found: Findings, version: int) -> dict[str, Any]:
             }
             for row in map(asdict, found.stress.rows)
         ],
+        "rivals": [
+            {key: _number(value) if key != "name" else value for key, value in row.items()}
+            for row in map(asdict, found.rivals)
+        ],
         "audits": [audit.as_json() for audit in found.audits],
         "break_even_bps": _number(found.stress.break_even_bps),
         "model": {"name": found.course.study.study.name, "version": version},

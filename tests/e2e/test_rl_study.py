@@ -59,6 +59,9 @@ def test_it_ends_like_any_study(result) -> None:
     assert result.verdict
     assert (result.run.path / "report.html").exists()
     assert resume(result.run.path).figures == result.figures
+    names = [row["name"] for row in result.figures["rivals"]]
+    assert names == ["seed 0", "seed 1", "supervised, not tuned", "buy and hold", "cash"]
+    assert "Seeds and rivals" in (result.run.path / "report.html").read_text(encoding="utf-8")
     ledger = (result.run.path.parent / "ledger.jsonl").read_text(encoding="utf-8")
     assert "rl.learning_rate" in ledger
 

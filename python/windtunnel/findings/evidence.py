@@ -23,6 +23,7 @@ from windtunnel.audits.result import AuditResult
 from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.quality import QualityReport
 from windtunnel.findings.life import StudyLife, life
+from windtunnel.findings.rivals import Rival, rivals
 from windtunnel.findings.trial_table import TrialTable
 from windtunnel.ledger import Ledger, PastTrials
 from windtunnel.metrics.financial import returns
@@ -78,6 +79,8 @@ class Evidence:
         What went wrong in the user's own functions, in sentences.
     life : tuple of StudyLife
         The project's ledger, one for each study.
+    rivals : tuple of Rival
+        What stands beside a policy that learnt to trade; empty for other champions.
     """
 
     run: Run
@@ -97,6 +100,7 @@ class Evidence:
     statistics: dict[str, float | None]
     problems: tuple[str, ...]
     life: tuple[StudyLife, ...]
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def failed_audits(self) -> tuple[str, ...]:
@@ -141,6 +145,7 @@ def gather(work: Work, table: TrialTable) -> Evidence:
         statistics=statistics,
         problems=table.problems + failed,
         life=life(ledger, ever),
+        rivals=rivals(work.folds, champion.params, stress.benchmark),
     )
 
 

@@ -67,6 +67,8 @@ def report_data(found: Findings) -> page.ReportData:
         dimensions=tuple(
             page.Dimension(name=name, log=isinstance(given, FloatRange) and given.log)
             for name, given in study.search.items()
+            # A picture has no place for words, nor for what no trial had a value of.
+            if found.trials[name].dtype.is_numeric() and found.trials[name].drop_nulls().len()
         ),
         objective=study.study.objective,
         champion=found.champion.number,

@@ -181,7 +181,7 @@ def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:
         column=np.arange(len(params), dtype=np.int64),
         band=np.full(len(params), study.policy.rebalance_band),
         long_only=study.policy.direction == "long_only",
-        proportional=study.training.trainer == "rl",
+        proportional=study.proportional,
         **values,
     )
 

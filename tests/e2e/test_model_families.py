@@ -67,6 +67,7 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     if kind == "lightgbm":
         pytest.importorskip("lightgbm")
     label = "forward_return" if model.get("head") == "quantile" else "direction"
+    search: dict[str, Any] = {"training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}
     study = wt.Study.from_dict(
         {
             "study": {"name": "family", "trials": 4, "cohort": 4},
@@ -83,7 +84,7 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
             "model": {"width": 4, **model},
             "training": {"steps": 8, "batch_size": 32, "stretch_bars": 8},
             "policy": {"enter": 0.0, "direction": "long_short"},
-            "search": {"training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}},
+            "search": search,
         },
         bars=bars(),
     )
@@ -97,7 +98,11 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     assert manifest.window == model.get("window", 0)
     assert manifest.warmup == 10 + max(manifest.window - 1, 0)
     assert manifest.cross_section == (model.get("scope") == "cross_section")
-    assert manifest.model["family"] == model["family"]
+    chosen = result.figures["champion"]["params"].get("model.family", model["family"])
+    assert manifest.model["family"] == chosen
+    assert manifest.policy.proportional == (model.get("head") == "sharpe")
+    # There is nothing to find in random walks: nothing may be promoted.
+    assert result.figures["verdict"]["level"] != "candidate"
 
     # The last decisions from no more bars than the manifest asks for.
     decided = pl.read_parquet(result.run.path / "holdout.parquet")

@@ -322,15 +322,24 @@ class StudyFile(Section):
             )
         return self
 
+    @property
+    def proportional(self) -> bool:
+        """Whether a score is the exposure itself, so that no thresholds stand between them."""
+        return self.training.trainer == "rl" or self.model.head == "sharpe"
+
     @model_validator(mode="after")
     def _searchable(self) -> Self:
         if not self.search:
             raise ValueError("search: is empty; give at least one dimension")
-        learns = self.training.trainer == "rl"
+        learns, chosen = self.training.trainer == "rl", ""
         searchable = SEARCHABLE_RL if learns else SEARCHABLE
+        if learns:
+            chosen = ' with trainer = "rl"'
+        elif self.proportional:
+            searchable = tuple(n for n in SEARCHABLE if n not in {"policy.enter", "policy.exit"})
+            chosen = " with head = 'sharpe'"
         for name in self.search:
             if name not in searchable:
-                chosen = ' with trainer = "rl"' if learns else ""
                 raise ValueError(
                     f"search.{name}: cannot be searched{chosen}; choose from "
                     f"{', '.join(searchable)}"

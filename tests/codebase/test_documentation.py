@@ -90,7 +90,9 @@ def test_make_targets_that_a_page_names_exist(root: Path, page: str) -> None:
     assert named - targets == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "Makefile", "Dockerfile", "docs/deployment.md"]
+)
 def test_commands_that_a_page_names_exist(root: Path, page: str) -> None:
     from typer.main import get_command
 

@@ -24,8 +24,9 @@ import uvicorn
 from fastapi import Request, Response
 
 from windtunnel.deployment.registry import Registry
-from windtunnel.serving.answer import answer
 from windtunnel.serving.app import create_app
+from windtunnel.serving.endpoint import _long_json
+from windtunnel.serving.settings import Settings
 
 ROUNDS = 400
 
@@ -83,6 +84,11 @@ def client(app):
     thread.join()
 
 
+def answer(predictor, body):
+    """The bytes of an answer, without HTTP."""
+    return _long_json(predictor, body, Settings()).content
+
+
 def bodies(example, rows):
     """Requests that differ from one another, and the scores that they must get."""
     last = example.first + 60
@@ -136,9 +142,9 @@ def test_predict_in_process(predictor, example, benchmark):
     bars, on_bars = bars_body(example)
     rows = [example.features[example.first + 60 + i % 40, :1] for i in range(40)]
     for body, scores in zip(one, expected, strict=True):
-        got = json.loads(answer(predictor, body)[0])["scores"]
+        got = json.loads(answer(predictor, body))["scores"]
         np.testing.assert_allclose(got, scores, rtol=0, atol=1e-5)
-    got = [row["score"] for row in json.loads(answer(predictor, bars)[0])["decisions"]]
+    got = [row["score"] for row in json.loads(answer(predictor, bars))["decisions"]]
     np.testing.assert_allclose(got, on_bars, rtol=0, atol=1e-5)
     empty = jax.jit(lambda x: x[:, 0])
     np.asarray(empty(rows[0]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import safetensors.numpy
 from jax import export
 from safetensors import SafetensorError
@@ -24,9 +24,14 @@ from windtunnel.deployment.manifest import (
     input_shape,
     read_verified,
 )
-from windtunnel.deployment.replay_window import ReplayWindow, read_replay
 from windtunnel.deployment.session import ROW_COLUMNS, State, beginning, check_session
 from windtunnel.errors import BundleError
+
+# Tables are read with polars, which a service of features never loads.
+if TYPE_CHECKING:
+    import polars as pl
+
+    from windtunnel.deployment.replay_window import ReplayWindow
 
 LARGEST_BUCKET = 4096  # rows; longer inputs go through in pieces of this size
 
@@ -155,9 +160,15 @@ class Bundle:
 
     def replay_window(self) -> ReplayWindow:
         """The bars to replay, with the expected scores and exposures."""
+        import polars as pl  # noqa: PLC0415 - 0.2 s
+
+        from windtunnel.deployment.replay_window import read_replay  # noqa: PLC0415
+
         return read_replay(pl.read_parquet(io.BytesIO(self._tables[REPLAY])))
 
     def _read_reference(self) -> pl.DataFrame:
+        import polars as pl  # noqa: PLC0415 - 0.2 s
+
         return pl.read_parquet(io.BytesIO(self._tables[REFERENCE]))
 
     def _score_bucket(self, x: Float32Array) -> Float32Array:

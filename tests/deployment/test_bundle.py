@@ -167,7 +167,7 @@ def test_digests_are_checked_before_anything_is_parsed(copy, monkeypatch):
 
     monkeypatch.setattr(bundle_module.safetensors.numpy, "load", parsed)
     monkeypatch.setattr(bundle_module.export, "deserialize", parsed)
-    monkeypatch.setattr(bundle_module.pl, "read_parquet", parsed)
+    monkeypatch.setattr("polars.read_parquet", parsed)
     (copy / "replay.parquet").write_bytes(b"not a table")
     with pytest.raises(BundleError, match=r"replay\.parquet"):
         load_bundle(copy)

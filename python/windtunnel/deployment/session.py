@@ -22,7 +22,6 @@ from windtunnel.backtest.market import COLUMNS, market_rows
 from windtunnel.data.panel import BoolArray, Float32Array, Panel
 from windtunnel.deployment.manifest import Manifest, Session
 from windtunnel.errors import BundleError
-from windtunnel.features.compute import compute
 
 State: TypeAlias = dict[str, Float32Array]
 # step(params, state, row) -> state, level (N,), margin (N,); row is (N, 6 + F).
@@ -92,6 +91,8 @@ def walk(
         raise BundleError(f"model {manifest.name!r} has no state to walk with", "Score its rows")
     start = max(0, first - manifest.warmup)
     known = from_bar(panel, start)
+    from windtunnel.features.compute import compute  # noqa: PLC0415 - numba, 0.2 s
+
     features = compute(known, manifest.features).values[first - start :]
     defined = np.isfinite(features).all(axis=2) & panel.listed[first:]
     unit = session.volume_unit

@@ -21,6 +21,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "gru, relative": {"family": "gru", "window": 4, "depth": 1, "scope": "cross_section"},
     "tcn, exposure": {"family": "tcn", "window": 5, "head": "sharpe"},
     "lightgbm": {"family": "lightgbm"},
+    "searched": {"family": "mlp"},
     "transformer, quantiles": {
         "family": "transformer",
         "window": 3,
@@ -61,13 +62,24 @@ def bars() -> pl.DataFrame:
     return pl.concat(frames)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if KINDS[kind].get("head") else ())
+        for kind in KINDS
+    ],
+)
 def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     model = KINDS[kind]
     if kind == "lightgbm":
         pytest.importorskip("lightgbm")
     label = "forward_return" if model.get("head") == "quantile" else "direction"
     search: dict[str, Any] = {"training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}
+    if kind == "searched":
+        search |= {
+            "model.family": {"choices": ["mlp", "linear"]},
+            "model.width": {"choices": [3, 5]},
+        }
     study = wt.Study.from_dict(
         {
             "study": {"name": "family", "trials": 4, "cohort": 4},

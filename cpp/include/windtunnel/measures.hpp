@@ -19,8 +19,7 @@ struct Measures {
     Values peak;              // highest equity so far, the initial capital included
     Values under;             // bars since then
     Values longest;           // most of them
-    Values fall;              // deepest drawdown in currency,
-    Values from;              // and the peak that it fell from: two are compared without a division
+    Values deepest;           // largest fall from the peak, as a fraction of it
     Values up, down;          // bars with a gain, with a loss
     Values gains, losses;     // sums of positive and of negative returns
     Values downside;          // sum of squares of negative returns
@@ -39,7 +38,6 @@ struct MeasuredTile {
     void open(double initial_cash) {
         so_far = {};
         so_far.peak.fill(initial_cash);
-        so_far.from.fill(initial_cash);
         so_far.alive.fill(1.0);
         equity[0].fill(initial_cash);
         waiting = measured = 0;
@@ -72,7 +70,7 @@ inline Metrics conclude(const Measures<Lane>& of, std::size_t l, double last, st
     const double growth = last / initial;
     to.total_return = growth - 1.0;
     to.cagr = of.alive[l] == 0.0 ? -1.0 : finite(std::pow(growth, periods_per_year / n) - 1.0);
-    to.max_drawdown = of.fall[l] / of.from[l];
+    to.max_drawdown = of.deepest[l];
     to.max_drawdown_bars = of.longest[l];
     to.calmar = to.max_drawdown > rounding ? finite(to.cagr / to.max_drawdown) : undefined;
     const double moved = of.up[l] + of.down[l];

@@ -15,7 +15,7 @@ WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, std::size_t lane) {
     const auto row = [&](Lane& of) { return load_part(of.value + lane); };
     const Part zero{};
     Part peak = row(to.peak), under = row(to.under), longest = row(to.longest);
-    Part fall = row(to.fall), from = row(to.from), up = row(to.up), down = row(to.down);
+    Part deepest = row(to.deepest), up = row(to.up), down = row(to.down);
     Part gains = row(to.gains), losses = row(to.losses), downside = row(to.downside);
     Part alive = row(to.alive);
     Part before = row(tile.equity[0]);
@@ -32,10 +32,7 @@ WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, std::size_t lane) {
         peak = larger(peak, now);
         under = choose(less(now, peak), under + 1.0, zero);
         longest = larger(longest, under);
-        const Part depth = peak - now;
-        const Truth deeper = less(fall * peak, depth * from);
-        fall = choose(deeper, depth, fall);
-        from = choose(deeper, peak, from);
+        deepest = larger(deepest, (peak - now) / peak);
         const Truth rises = less(zero, gain);
         const Truth falls = less(gain, zero);
         up = choose(rises, up + 1.0, up);
@@ -55,8 +52,7 @@ WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, std::size_t lane) {
     keep(peak, to.peak);
     keep(under, to.under);
     keep(longest, to.longest);
-    keep(fall, to.fall);
-    keep(from, to.from);
+    keep(deepest, to.deepest);
     keep(up, to.up);
     keep(down, to.down);
     keep(gains, to.gains);

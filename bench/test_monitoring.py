@@ -21,7 +21,7 @@ from windtunnel.events import EventBus, PredictionServed, RowsScored
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.prometheus import PrometheusObserver
 from windtunnel.monitoring.queued import QueuedObserver
-from windtunnel.serving.answer import answer
+from windtunnel.serving.answer import parse, scores_reply
 from windtunnel.serving.app import create_app
 from windtunnel.serving.service import open_predictor
 
@@ -43,7 +43,8 @@ def registry(tmp_path_factory):
     module = _example_module()
     bundle = module.export_example(module.make_example(), directory / "bundle")
     registry = Registry(directory / "registry")
-    registry.register(bundle, note="bench", alias="champion")
+    version = registry.register(bundle, note="bench")
+    registry.promote("example", version, why="bench", force=True)
     return registry
 
 
@@ -54,7 +55,7 @@ def predictor(registry):
 
 def _http_p50_ns(registry, bodies):
     """Median of a prediction over a kept-alive connection to a real server."""
-    app = create_app(registry.path)
+    app = create_app(registry.location)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
     thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
     thread.start()
@@ -72,6 +73,12 @@ def _http_p50_ns(registry, bodies):
     server.should_exit = True
     thread.join()
     return statistics.median(took[100:])
+
+
+def _answer(predictor, body):
+    """Score one row of features, from bytes to bytes."""
+    rows = np.array(parse(body)["features"], np.float32)
+    return scores_reply(predictor, predictor.bundle.score(rows))
 
 
 def _watched(bus, rows):
@@ -97,11 +104,11 @@ def test_watching_against_a_prediction(registry, predictor, benchmark, capsys):
     ]
     rows = (np.zeros((1, width), np.float32), np.zeros(1, np.float32))
     for body in bodies:
-        answer(predictor, body)
+        _answer(predictor, body)
     plain, extra = [], []
     for k in range(CALLS):  # in turn, so that a slow moment falls on both
         start = time.perf_counter_ns()
-        answer(predictor, bodies[k % 64])
+        _answer(predictor, bodies[k % 64])
         plain.append(time.perf_counter_ns() - start)
         extra.append(_watched(bus, rows))
     assert queued.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ their resampled law and the largest decides, so that there is one threshold and 
 rate whatever the number of features. The features that an alarm names are chosen by Benjamini
 and Hochberg's rule at a false-discovery rate of 10 %.
 
-Made by `python scripts/drift_table.py --studies {studies} --seed {seed}`.
+Made by `python scripts/drift_table.py --studies {studies} --seed {seed} --bars {lengths}`.
 """
 
 
@@ -157,28 +158,29 @@ def power(process: str, bars: int, studies: int, seed: int) -> dict[str, float]:
     return {name: count / studies for name, count in found.items()}
 
 
-def alarm_table(studies: int, seed: int, lengths: Sequence[int]) -> str:
+def alarm_table(studies: int, seed: int, lengths: Sequence[int], jobs: int) -> str:
     """Markdown table of measured intervals."""
     lines = [
         "| process | bars of reference | alarms in checks | bars between false alarms | PSI > 0.25 "
         "| Kolmogorov-Smirnov |",
         "|---|---|---|---|---|---|",
     ]
-    for process in PROCESSES:
-        for bars in lengths:
-            checks, found, folklore, naive = alarms(process, bars, studies, seed)
-            interval = f"{checks * SETTINGS.stride / found:,.0f}" if found else "none seen"
-            lines.append(
-                f"| {process} | {bars:,} | {found} in {checks:,} | {interval} | "
-                f"{folklore / checks:.0%} | {naive / checks:.0%} |"
-            )
-            print(lines[-1], flush=True)
+    rows = [(process, bars, studies, seed) for process in PROCESSES for bars in lengths]
+    counted = _spread(alarms, rows, jobs)
+    for (process, bars, *_), (checks, found, folklore, naive) in zip(rows, counted, strict=True):
+        interval = f"{checks * SETTINGS.stride / found:,.0f}" if found else "none seen"
+        lines.append(
+            f"| {process} | {bars:,} | {found} in {checks:,} | {interval} | "
+            f"{folklore / checks:.0%} | {naive / checks:.0%} |"
+        )
+        print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
-def power_table(studies: int, seed: int, bars: int) -> str:
+def power_table(studies: int, seed: int, bars: int, jobs: int) -> str:
     """Markdown table of the share found, a column a process."""
-    columns = {process: power(process, bars, studies, seed + 1) for process in PROCESSES}
+    rows = [(process, bars, studies, seed + 1) for process in PROCESSES]
+    columns = dict(zip(PROCESSES, _spread(power, rows, jobs), strict=True))
     lines = ["| shift | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for shift in SHIFTS:
         cells = [f"{column[shift]:.0%}" for column in columns.values()]
@@ -187,18 +189,27 @@ def power_table(studies: int, seed: int, bars: int) -> str:
     return "\n".join(lines)
 
 
+def _spread(function: Callable, rows: Sequence[tuple], jobs: int) -> list:
+    """Results of every row, in their order; they do not depend on the number of processes."""
+    if jobs == 1:
+        return [function(*row) for row in rows]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(pool.map(function, *zip(*rows, strict=True)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=100, help="simulated streams a row")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bars", type=int, nargs="+", default=[1500, 3000])
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent.parent / "docs" / "drift.md"
     )
     given = parser.parse_args(arguments)
-    measured = alarm_table(given.studies, given.seed, given.bars)
-    found = power_table(given.studies, given.seed, given.bars[0])
+    measured = alarm_table(given.studies, given.seed, given.bars, given.jobs)
+    found = power_table(given.studies, given.seed, given.bars[0], given.jobs)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(
         PAGE.format(
@@ -211,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream=STREAM,
             seed=given.seed,
             reference=given.bars[0],
+            lengths=" ".join(map(str, given.bars)),
             alarms=measured,
             power=found,
         ),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from windtunnel import artifacts, conclusion, environment, events, tracking
+from windtunnel import artifacts, conclusion, environment, events, notebook, tracking
 from windtunnel.assessor import Assessor, assessor_for
 from windtunnel.campaign import Campaign
 from windtunnel.config import StudyFile, load_study_file, parse_study
@@ -31,6 +31,9 @@ from windtunnel.shared_parts import help_with
 from windtunnel.trainers import devices
 from windtunnel.trainers.own import own_trainer
 from windtunnel.validation import Course, Pipeline
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,13 @@ class StudyResult:
     def bundle(self) -> Path:
         """The exported model."""
         return self.run.path / "bundle"
+
+    def plot(self) -> Figure:
+        """The champion's equity over the validation slices, as a Plotly figure."""
+        return notebook.figure(self.run, self.figures)
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self.run, self.figures)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report to `path`; without one, say where the run keeps it.

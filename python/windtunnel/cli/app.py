@@ -20,6 +20,7 @@ from rich.console import Console
 from windtunnel.cli import bundle, canary, follow, memory, monitor, release, show
 from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
+from windtunnel.cli.retrain import retrain
 from windtunnel.cli.serve import serve, token
 from windtunnel.errors import ReportError, RunError, WindtunnelError
 
@@ -38,6 +39,7 @@ app.command()(audit)
 app.command()(follow.watch)
 app.command()(follow.work)
 for command in (
+    retrain,
     serve,
     token,
     bundle.export,

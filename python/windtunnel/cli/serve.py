@@ -44,6 +44,10 @@ def serve(
     late: Annotated[
         float, typer.Option(help="Seconds after which an answer is late, for the judge.")
     ] = 0.05,
+    monitor: Annotated[
+        Path | None,
+        typer.Option(help="A monitor file, TOML: watch what is served and raise alerts."),
+    ] = None,
     drain: Annotated[
         float, typer.Option(help="Seconds that requests may take to end after SIGTERM.")
     ] = 30.0,
@@ -55,7 +59,11 @@ def serve(
 ) -> None:
     """Answer /v1/predict from a registered model."""
     try:
+        from windtunnel.events import AlertRaised, AlertResolved  # noqa: PLC0415
+        from windtunnel.memory_bank import MemoryBank, Remember  # noqa: PLC0415
         from windtunnel.monitoring.canary_judge import Terms  # noqa: PLC0415
+        from windtunnel.monitoring.service import listened_to  # noqa: PLC0415
+        from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
         from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi
         from windtunnel.serving.settings import Settings  # noqa: PLC0415
         from windtunnel.serving.tokens import load_tokens  # noqa: PLC0415
@@ -75,16 +83,23 @@ def serve(
         access_log=access_log,
         judge=Terms(late_seconds=late) if judge else None,
     )
-    listen(
-        location or workspace / "registry",
-        name,
-        version,
-        host=host,
-        port=port,
-        settings=settings,
-        root_path=root_path,
-        proxies=proxies,
-    )
+    where = location or workspace / "registry"
+    watched = load_monitor_file(monitor) if monitor is not None else None
+    with listened_to(where, watched, workspace / "monitoring") as bus:
+        bank = workspace / "memory_bank"
+        if watched is not None and bank.is_dir():
+            bus.subscribe(Remember(MemoryBank(bank)), AlertRaised, AlertResolved)
+        listen(
+            where,
+            name,
+            version,
+            host=host,
+            port=port,
+            settings=settings,
+            bus=bus,
+            root_path=root_path,
+            proxies=proxies,
+        )
 
 
 def token(

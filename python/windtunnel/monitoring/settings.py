@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -99,6 +99,40 @@ class PictureSection(Section):
     )
 
 
+class RetrainSection(Section):
+    """When a study may be carried out again, and what it may cost."""
+
+    rules: tuple[str, ...] = Field(
+        default=("features drift", "skill is gone"),
+        strict=False,
+        description="Alert rules that begin a re-study where one is triggered by alerts.",
+    )
+    cooldown: Duration = Field(
+        default=timedelta(days=7), description="Shortest time from one re-study to the next."
+    )
+    per_month: int = Field(
+        default=2, ge=1, le=1000, description="Re-studies of a model within 30 days."
+    )
+    trials: int | None = Field(
+        default=None, ge=1, description="Trials of one re-study; the study's own when absent."
+    )
+    trials_per_month: int | None = Field(
+        default=None, ge=1, description="Trials of all re-studies of a model within 30 days."
+    )
+    fewest_bars: int = Field(
+        default=60,
+        ge=20,
+        description="New bars that a re-study needs; its holdout is cut from them alone.",
+    )
+    weight: float = Field(
+        default=0.1, gt=0, le=1, description="Share of the requests that the canary answers."
+    )
+    mode: Literal["live", "shadow"] = Field(
+        default="live",
+        description="'live' lets the canary's answers out, 'shadow' only compares them.",
+    )
+
+
 # One rule a signal; a file with rules of its own has only those.
 DEFAULT_RULES = (
     Rule(name="bars are stale", on="stale_bars", severity="critical"),
@@ -120,6 +154,7 @@ class MonitorFile(Section):
     decay: DecaySection = DecaySection()
     bars: BarsSection = BarsSection()
     pictures: PictureSection = PictureSection()
+    retrain: RetrainSection = RetrainSection()
     objective: tuple[ObjectiveSection, ...] = Field(default=(), strict=False)
     rule: tuple[Rule, ...] = Field(default=DEFAULT_RULES, strict=False)
     silence: tuple[Silence, ...] = Field(default=(), strict=False)

@@ -78,9 +78,11 @@ def test_near_to_scipys(
 def test_what_lies_far_outside_counts_by_how_far(
     own: np.ndarray, reference: DriftReference
 ) -> None:
-    ten, hundred = (three(reference, own, own * factor)[0, 2] for factor in (10.0, 100.0))
-    assert ten == pytest.approx(9 * np.abs(own[:, 0]).mean(), rel=0.05)
-    assert 10 < hundred < 20  # each value counts for twenty deviations at most
+    edge = max(reference.edges[0, -1], -reference.edges[0, 0])
+    near, far = (three(reference, own, own * 0 + edge + excess)[0, 2] for excess in (1.0, 100.0))
+    inside = three(reference, own, own * 0 + edge)[0, 2]
+    assert near - inside == pytest.approx(1.0, abs=0.05)
+    assert far - inside == pytest.approx(3.0, abs=0.05)  # for three deviations at most
 
 
 def test_a_sample_is_at_no_distance_from_itself(own: np.ndarray, reference: DriftReference) -> None:

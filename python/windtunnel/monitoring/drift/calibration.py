@@ -17,7 +17,7 @@ Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
 _FLOOR = 1e-9  # a distance of zero has no logarithm
-_SHRINK = _STRETCH = 2.0
+_SHRINK, _STRETCH = 2.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class NullLaw:
 
         A reference of few independent stretches knows little of its own extremes. So the
         level is divided by 1 + 2 times the relative standard error of a share `level` among
-        that many stretches, and the distance from the mean is stretched by 1 plus two over
+        that many stretches, and the distance from the mean is stretched by 1 plus three over
         their square root. The two constants were chosen by simulation, see docs/drift.md:
         with them AR(1) up to 0.97 and GARCH(1, 1) of persistence 0.98 keep the interval
-        that is promised, with 1,500 bars as with 3,000.
+        that is promised, on a reference of 1,500 bars.
         """
         error = math.sqrt((1.0 - level) / (level * self.stretches))
         quantile = float(np.quantile(self.highest, 1.0 - level / (1.0 + _SHRINK * error)))

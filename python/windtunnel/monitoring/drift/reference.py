@@ -16,7 +16,7 @@ Int64Array = npt.NDArray[np.int64]
 
 CELLS = 120  # of equal reference mass, a feature
 COUNTS = CELLS + 2  # what is counted: rows by cell, then how far they lie below and above
-_FARTHEST = 20.0  # standard deviations; one wild value must not decide for a window
+_FARTHEST = 3.0  # standard deviations; a few wild values must not decide for a window
 # A window compared with fewer bars than these can be called anything.
 FEWEST_BARS = 100
 

@@ -26,7 +26,7 @@ SOURCES := $(shell find python cpp \( -name __pycache__ -o -path cpp/tests \) -p
 CPP_FILES := $(shell find cpp -name '*.hpp' -o -name '*.cpp' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report test test-cpp test-python lint format bench bench-engine sanitize sanitize-threads wheel check-wheel clean
+.PHONY: help install demo report test test-cpp test-python lint format bench bench-engine docs sanitize sanitize-threads wheel check-wheel clean
 
 help: ## Print this list
 	@echo "Windtunnel. Targets:"
@@ -130,6 +130,11 @@ format: $(VENV)/.dev ## Rewrite Python and C++ files in the house format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(CPP_FILES)
+
+# -- Documentation --------------------------------------------------------------------------
+
+docs: $(VENV)/.dev ## Build the documentation site into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # -- Packages -------------------------------------------------------------------------------
 

@@ -37,10 +37,10 @@ def main() -> None:
             "versions": peers.versions(),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        print("\n".join(lines(found)))
+        print("\n".join(lines(found)), flush=True)
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(kept, indent=1))
     print(", ".join(f"{name} {version}" for name, version in peers.versions().items()))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(kept, indent=1))
 
 
 if __name__ == "__main__":

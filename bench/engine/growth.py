@@ -1,4 +1,4 @@
-"""`python bench/engine/growth.py`: does time grow in step with the input, and what memory is added?
+"""`python bench/engine/growth.py [DOOR]`: does time grow with input, and what memory is added?
 
 Each size runs in a process of its own, which measures the seconds of a call on one and two threads
 and the memory that the call added at its peak to that of its input. Sizes go to 2 GB.
@@ -23,9 +23,9 @@ from windtunnel.backtest.signals import run_signals
 
 # From the smallest by one axis at a time; the last of each is 2 GB of targets.
 SIZES = {
-    "bars": [Size(t, 1, 1_000) for t in (10_000, 50_000, 250_000, 500_000)],
-    "configurations": [Size(10_000, 1, c) for c in (1_000, 5_000, 25_000, 50_000)],
-    "instruments": [Size(10_000, n, 1_000) for n in (1, 5, 25, 50)],
+    "bars": [Size(t, 1, 1_000) for t in (10_000, 100_000, 500_000)],
+    "configurations": [Size(10_000, 1, c) for c in (1_000, 10_000, 50_000)],
+    "instruments": [Size(10_000, n, 1_000) for n in (1, 10, 50)],
 }
 BLOCK = 1_000  # bars of random numbers, repeated to fill the rest
 REPEATS = 3
@@ -94,7 +94,8 @@ def main() -> None:
     print("| door | grows | size | input, MB | ns a bar-configuration, 1 thread | 2 threads | "
           "2 threads are faster by | added memory |")  # fmt: skip
     print("|---|---|---|---:|---:|---:|---:|---:|")
-    for door in ("targets", "flags"):
+    doors = sys.argv[1:2] or ["targets", "flags"]
+    for door in doors:
         for axis, sizes in SIZES.items():
             for size in sizes:
                 arguments = map(str, (size.bars, size.instruments, size.configurations))
@@ -111,7 +112,7 @@ def main() -> None:
                     flush=True,
                 )
                 kept.append({"door": door, "axis": axis, "size": str(size)} | found)
-    to = Path("build/bench/engine_growth.json")
+    to = Path(f"build/bench/engine_growth_{'_'.join(doors)}.json")
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(json.dumps({"machine": environment.describe(), "runs": kept}, indent=1))
 

@@ -1,6 +1,6 @@
 """Compare the cohort-at-once TPE with Optuna's own, by the best value that each finds.
 
-Writes the table of docs/samplers.md: ``python scripts/sampler_table.py --seeds 10``. Both get
+Prints a table as in docs/tuning.md: ``python scripts/sampler_table.py --seeds 10``. Both get
 the same cohorts: nothing is told before a cohort is asked for whole.
 """
 

@@ -158,6 +158,9 @@ def ray_workers(study_of: Make, tmp_path: Path) -> Callable[[Assessor], RayWorke
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "WINDTUNNEL_TEST_RAY" not in os.environ, reason="WINDTUNNEL_TEST_RAY is not set"
+)
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_ray_finishes_with_every_trial_told_once_though_a_worker_is_killed(
     alone: pl.DataFrame, assessor: Assessor, ray_workers: Make, tmp_path: Path

@@ -54,7 +54,7 @@ def best_found(make: Any, seeds: range) -> list[float]:
 
 
 def test_it_is_as_good_as_optuna_s_own_and_far_better_than_chance() -> None:
-    """Medians over seeds; the table of docs/samplers.md has more problems and trials."""
+    """Medians over seeds; the table of docs/tuning.md has more problems and trials."""
     seeds = range(7)
     ours = best_found(lambda seed: CohortTPESampler(cohort=16, seed=seed, space=SPACE), seeds)
     theirs = best_found(lambda seed: optuna.samplers.TPESampler(seed=seed), seeds)

@@ -12,7 +12,7 @@ from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.manifest import Policy
 from windtunnel.deployment.replay_window import ReplayWindow
-from windtunnel.deployment.session import MARGIN, walk
+from windtunnel.deployment.session import MARGIN, bars_from, walk
 from windtunnel.features.compute import compute
 from windtunnel.features.windows import windows
 
@@ -171,14 +171,6 @@ def policy_exposures(
         proportional=policy.proportional,
         state=state,
     )
-
-
-def bars_from(panel: Panel, start: int) -> Panel:
-    """`panel` without its first `start` bars."""
-    if start == 0:
-        return panel
-    arrays = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
-    return replace(panel, **{name: getattr(panel, name)[start:] for name in arrays})
 
 
 def certify(

@@ -15,7 +15,7 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_exposures
 from windtunnel.backtest.execution import Execution, Fill
 from windtunnel.deployment.bundle import Bundle
-from windtunnel.deployment.replay import bars_from
+from windtunnel.deployment.session import bars_from
 from windtunnel.errors import BacktestError, BundleError
 
 # The study goes from scores to equity in one call, this from exposures: the last bits differ.

@@ -7,7 +7,7 @@ The records themselves (`TrainingTask`, `CohortFit`, `FittedModel`, `Progress`, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,13 @@ __all__ = [
     "check_hyper",
     "check_task",
     "known_rows",
+    "own_progress",
     "padded",
     "pieces_of_bars",
     "usable_rows",
 ]
+
+_P = TypeVar("_P", bound=Progress)
 
 # Half-open unless said otherwise: (smallest, is it allowed, first value that is not).
 _RANGES: dict[str, tuple[float, bool, float]] = {
@@ -221,6 +224,30 @@ def check_values(
     if _MASK in hyper:
         checked[_MASK] = _check_mask(np.asarray(hyper[_MASK], np.float32), lanes[0], features)
     return checked
+
+
+def own_progress(
+    progress: Progress, kind: type[_P], step: int, steps: int, unit: str = "steps"
+) -> _P:
+    """A trainer's own progress, from which it can go on to `step` of its `steps`.
+
+    Raises
+    ------
+    TrainingError
+        It is another trainer's, or `step` is not beyond it, or beyond the last.
+    """
+    if not isinstance(progress, kind):
+        raise TrainingError(
+            f"progress: must be what `start` or `advance` of this trainer gave, got "
+            f"{type(progress).__name__}"
+        )
+    made = progress.step
+    if not made < step <= steps:
+        raise TrainingError(
+            f"step: must be in ({made}, {steps}], got {step}",
+            f"Give the number of {unit} made in all, not the number to add",
+        )
+    return progress
 
 
 def _check_mask(

@@ -14,9 +14,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
-from windtunnel.trainers.base import check_task, check_values, usable_rows
+from windtunnel.trainers.base import check_task, check_values, own_progress, usable_rows
 from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.memory import Needs
 from windtunnel.trainers.memory import plan as memory_plan
@@ -214,18 +213,9 @@ class RLTrainer:
             `progress` is another trainer's; `step` is not beyond it, or beyond the last; or
             the cohort does not fit into the memory budget.
         """
-        if not isinstance(progress, Resting):
-            raise TrainingError(
-                f"progress: must be what `start` or `advance` of this trainer gave, got "
-                f"{type(progress).__name__}"
-            )
-        if not progress.step < step <= self.steps:
-            raise TrainingError(
-                f"step: must be in ({progress.step}, {self.steps}], got {step}",
-                "Give the number of updates made in all, not the number to add",
-            )
-        self.plan.check(len(progress), in_stretches=True)
-        return self._train(progress, step, keep_models=keep_models)
+        own = own_progress(progress, Resting, step, self.steps, "updates")
+        self.plan.check(len(own), in_stretches=True)
+        return self._train(own, step, keep_models=keep_models)
 
     def by_seed(self, hyper: Mapping[str, npt.ArrayLike]) -> Float32Array:
         """Scores (K*V, N, C, S) of each seed's policy alone, on an account of its own."""

@@ -10,9 +10,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
-from windtunnel.trainers.base import check_hyper, check_task, known_rows
+from windtunnel.trainers.base import check_hyper, check_task, known_rows, own_progress
 from windtunnel.trainers.devices import choose as choose_devices
 from windtunnel.trainers.layout import check_network, lay_out, needs
 from windtunnel.trainers.memory import plan as memory_plan
@@ -169,18 +168,9 @@ class SupervisedTrainer:
             `progress` is another trainer's; `step` is not beyond it, or beyond the last; or
             the cohort does not fit into the memory budget.
         """
-        if not isinstance(progress, Paused):
-            raise TrainingError(
-                f"progress: must be what `start` or `advance` of this trainer gave, got "
-                f"{type(progress).__name__}"
-            )
-        if not progress.step < step <= self.steps:
-            raise TrainingError(
-                f"step: must be in ({progress.step}, {self.steps}], got {step}",
-                "Give the number of steps made in all, not the number to add",
-            )
-        self.plan.check(len(progress), in_stretches=True)
-        return self._train(progress, step, keep_state=True, keep_models=keep_models)
+        own = own_progress(progress, Paused, step, self.steps)
+        self.plan.check(len(own), in_stretches=True)
+        return self._train(own, step, keep_state=True, keep_models=keep_models)
 
     def _train(
         self, begun: Paused, step: int, *, keep_state: bool, keep_models: bool

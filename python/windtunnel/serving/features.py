@@ -97,7 +97,8 @@ def surely_finite(numbers: npt.NDArray[np.floating]) -> bool:
 
     False when one is not, and also when the sum of squares overflows, which asks for a look.
     """
-    return math.isfinite(numbers.dot(numbers))
+    with np.errstate(over="ignore"):
+        return math.isfinite(numbers.dot(numbers))
 
 
 def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Array:

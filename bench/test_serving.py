@@ -65,7 +65,7 @@ def app(example, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(app):
-    return app.state.service.ready()
+    return app.state.service.ready().champion
 
 
 @pytest.fixture(scope="module")

@@ -123,3 +123,30 @@ def test_misuse_is_refused(fold: Fold, shape: tuple[int, int], embargo: int, mes
     end = np.full((10, 1), 3, dtype=np.int64)
     with pytest.raises(SplitError, match=message):
         train_rows(fold, end, np.ones(shape, dtype=bool), embargo)
+
+
+@pytest.mark.parametrize("scheme", ["rolling", "anchored"])
+@pytest.mark.parametrize(("horizon", "embargo"), [(0, 0), (1, 0), (3, 2), (5, 10)])
+def test_agrees_with_skfolio_on_labels_of_one_length(scheme, horizon, embargo) -> None:
+    selection = pytest.importorskip("skfolio.model_selection")
+    folds, length, train = 4, 25, 60
+    development = train + folds * length  # divides evenly: no bars are left over
+    plan = walk_forward(
+        development + 50,
+        section(scheme=scheme, folds=folds, train_bars=train, embargo_bars=embargo),
+    )
+    gap = horizon + embargo
+    theirs = selection.WalkForward(
+        test_size=length,
+        train_size=train - gap,
+        purged_size=gap,
+        expand_train=scheme == "anchored",
+    )
+    end = np.arange(development)[:, None] + horizon
+    usable = np.ones((development, 1), bool)
+    splits = list(theirs.split(np.zeros((development, 1))))
+    assert len(splits) == folds
+    for fold, (fitted, tested) in zip(plan.folds, splits, strict=True):
+        rows = train_rows(fold, end, usable, embargo)[:, 0]
+        np.testing.assert_array_equal(np.flatnonzero(rows), fitted)
+        np.testing.assert_array_equal(np.arange(*fold.validation), tested)

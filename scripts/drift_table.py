@@ -39,7 +39,8 @@ each. The promise is kept where the interval is {interval:,} bars or more.
 The more a process remembers, the fewer independent stretches its history holds, and the less the
 history knows of how far it may stray. The threshold is raised for that (see
 `NullLaw.threshold`), so where data are nearly independent, or plentiful, the interval is longer
-than was asked for: the promise is a bound, not a target. Thresholds from a table, such as 0.25
+than was asked for: the promise is a bound, not a target. Alarms of one stream come together, so
+few streams say little: for GARCH the interval is known least. Thresholds from a table, such as 0.25
 for PSI, alarm at every check of some of these processes and never for others. The last two
 columns show how often PSI above 0.25 of any feature, and a two-sample Kolmogorov-Smirnov test of
 all features at a Bonferroni level of {level:.0%}, would have alarmed.

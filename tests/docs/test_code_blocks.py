@@ -76,7 +76,7 @@ def run(folder: Path, program: list[str], number: int) -> None:
             start_new_session=True,
         )
         (folder / f".group.{number}").write_text(str(process.pid))
-        code = process.wait(timeout=300)
+        code = process.wait(timeout=900)
     assert code == 0, log.read_text()
 
 

@@ -53,8 +53,8 @@ class NullLaw:
         level is divided by 1 + 2 times the relative standard error of a share `level` among
         that many stretches, and the distance from the mean is stretched by 1 plus three over
         their square root. The two constants were chosen by simulation, see docs/drift.md:
-        with them AR(1) up to 0.97 and GARCH(1, 1) of persistence 0.98 keep the interval
-        that is promised, on a reference of 1,500 bars.
+        with them AR(1) up to 0.97 keeps the interval that is promised on a reference of 1,500
+        bars, and GARCH(1, 1) of persistence 0.98 about does.
         """
         error = math.sqrt((1.0 - level) / (level * self.stretches))
         quantile = float(np.quantile(self.highest, 1.0 - level / (1.0 + _SHRINK * error)))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -96,3 +97,10 @@ def test_optuna_is_loaded_only_by_a_study_that_tunes() -> None:
         "assert 'optuna' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_condition_of_a_study_file_is_a_list() -> None:
+    from windtunnel.config.search import IntRange
+
+    read = tomllib.loads('low = 8\nhigh = 64\ninteger = true\nwhen = { "model.family" = ["mlp"] }')
+    assert IntRange.model_validate(read).when == {"model.family": ("mlp",)}

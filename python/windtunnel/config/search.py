@@ -17,9 +17,8 @@ Params: TypeAlias = Mapping[str, Value]
 class Conditional(Section):
     """A dimension that some configurations may do without."""
 
-    when: dict[str, tuple[Value, ...]] | None = Field(
+    when: dict[str, Annotated[tuple[Value, ...], Field(strict=False)]] | None = Field(
         default=None,
-        strict=False,
         description="Searched only where other dimensions take one of these values, for example "
         '{ "model.family" = ["mlp"] }; elsewhere the configuration keeps the study\'s own value.',
     )

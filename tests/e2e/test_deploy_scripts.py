@@ -49,7 +49,12 @@ def environment(tmp_path, registry):
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m windtunnel "$@"\n')
     command.chmod(0o755)
     path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "WINDTUNNEL_REGISTRY": str(registry.location)}
+    return {
+        **os.environ,
+        "PATH": path,
+        "WINDTUNNEL_REGISTRY": str(registry.location),
+        "WINDTUNNEL_TEST_FOLDER": str(tmp_path),
+    }
 
 
 def smoke(*arguments, env):
@@ -119,6 +124,8 @@ def metrics():
 def deploy(environment, *arguments, **more):
     return subprocess.run(
         ["bash", ROOT / "scripts" / "deploy_canary.sh", *map(str, arguments)],
+        # The memory bank of the folder is told: not the one of this repository.
+        cwd=environment["WINDTUNNEL_TEST_FOLDER"],
         env={**environment, "JUDGE_ARGS": "--every 0.05", **more},
         capture_output=True,
         text=True,

@@ -19,7 +19,8 @@ from windtunnel.serving.refusal import Refusal
 from windtunnel.validation import window as part
 
 RAW = {
-    "study": {"name": "policy", "seed": 5, "trials": 4, "cohort": 2},
+    "study": {"name": "policy", "seed": 5, "trials": 8, "cohort": 4},
+    "tuning": {"pruner": "halving", "rungs": 1},
     "data": {"source": "sample:us_equities_1d", "symbols": ["AAPL", "IBM"], "end": "2001-06-30"},
     "features": {"use": ["return_1", "return_5", "volatility_20"]},
     "validation": {"folds": 2, "holdout_bars": 60, "train_bars": 200, "embargo_bars": 2},
@@ -54,7 +55,8 @@ def window(predictor):
 
 
 def test_it_ends_like_any_study(result) -> None:
-    assert result.trials["state"].to_list() == ["complete"] * 4
+    # Half of each cohort is pruned at the rung; what survives is trained to its end.
+    assert sorted(result.trials["state"].to_list()) == ["complete"] * 4 + ["pruned"] * 4
     assert result.trials["policy.leverage"].is_between(0.5, 2.0).all()
     assert result.verdict
     assert (result.run.path / "report.html").exists()
@@ -64,6 +66,7 @@ def test_it_ends_like_any_study(result) -> None:
     assert "Seeds and rivals" in (result.run.path / "report.html").read_text(encoding="utf-8")
     ledger = (result.run.path.parent / "ledger.jsonl").read_text(encoding="utf-8")
     assert "rl.learning_rate" in ledger
+    assert ledger.count('"pruned"') >= 4
 
 
 def test_the_bundle_replays(predictor) -> None:

@@ -86,7 +86,7 @@ class TuningSection(Section):
     mlflow: str | None = Field(
         default=None,
         description="Tracking URI to which parameters, metrics and the report are logged, for "
-        "example 'file:mlruns'; needs `windtunnel[mlflow]`.",
+        "example 'sqlite:///mlflow.db'; needs `windtunnel[mlflow]`.",
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import optuna
 import pytest
+from sqlalchemy.pool import NullPool
 
 from windtunnel.config.search import Choice, FloatRange
 from windtunnel.errors import RunError
@@ -44,9 +45,10 @@ def back(storage: str, folder: Path, name: str) -> optuna.Study:
         backend = optuna.storages.journal.JournalFileBackend(str(folder / "optuna.journal"))
         return optuna.load_study(study_name=name, storage=optuna.storages.JournalStorage(backend))
     url = f"sqlite:///{folder / 'optuna.db'}" if storage == "sqlite" else storage
-    return optuna.load_study(
-        study_name=name, storage=url.replace("postgresql:", "postgresql+psycopg:")
+    database = optuna.storages.RDBStorage(
+        url.replace("postgresql:", "postgresql+psycopg:"), engine_kwargs={"poolclass": NullPool}
     )
+    return optuna.load_study(study_name=name, storage=database)
 
 
 def tell(strategy: OptunaStrategy, cohorts: int) -> list[list[Outcome]]:
@@ -68,7 +70,6 @@ def tell(strategy: OptunaStrategy, cohorts: int) -> list[list[Outcome]]:
     return told
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Optuna leaves its engine to the end
 def test_every_storage_holds_the_same_trials(storage: str, tmp_path: Path) -> None:
     name = f"study-{uuid.uuid4().hex[:8]}"
 
@@ -109,7 +110,6 @@ class Silent(WSGIRequestHandler):
         pass
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_dashboard_opens_the_storage(storage: str, tmp_path: Path) -> None:
     dashboard = pytest.importorskip("optuna_dashboard")
     name = f"shown-{uuid.uuid4().hex[:8]}"

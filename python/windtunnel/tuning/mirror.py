@@ -73,8 +73,11 @@ def open_mirror(
         url = "postgresql+psycopg" + storage.removeprefix("postgresql")
 
     def open_database() -> BaseStorage:
-        # A process that is shared out sleeps long: connections are tried before they are used.
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        from sqlalchemy.pool import NullPool
+
+        # No pool: a connection ends with its call, so none outlives the study, is shared with a
+        # forked process or has died unseen while a cohort trained.
+        return RDBStorage(url, engine_kwargs={"poolclass": NullPool})
 
     return TrialMirror(open_database, storage, study_name, directions)
 

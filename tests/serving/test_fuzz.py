@@ -28,7 +28,7 @@ CHECKS = [
     _checks.content_type_conformance,
     _checks.response_schema_conformance,
 ]
-CASES = int(os.environ.get("WINDTUNNEL_FUZZ_CASES", "8"))
+CASES = int(os.environ.get("WINDTUNNEL_FUZZ_CASES", "30"))
 SECRET = "f" * 32
 
 

@@ -49,13 +49,14 @@ def read_features(features: object, names: Sequence[str]) -> Float32Array:
             raise Refusal("shape", f"features[{i}]", len(row), problem, _rows(names))
     flat = features[0] if len(features) == 1 else [value for row in features for value in row]
     if set(map(type, flat)) <= _NUMBERS:
-        try:
-            narrow = np.array(flat, np.float32)
-        except OverflowError:  # an integer beyond float64: found and named below
-            pass
-        else:
-            if surely_finite(narrow):
-                return narrow.reshape(-1, width)
+        with np.errstate(over="ignore"):  # what is beyond float32 is found and named below
+            try:
+                narrow = np.array(flat, np.float32)
+            except OverflowError:  # an integer beyond float64
+                pass
+            else:
+                if _square_is_finite(narrow):
+                    return narrow.reshape(-1, width)
     values = read_numbers(flat, lambda i: f"features[{i // width}][{i % width}]")
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32).reshape(-1, width)
@@ -98,7 +99,11 @@ def surely_finite(numbers: npt.NDArray[np.floating]) -> bool:
     False when one is not, and also when the sum of squares overflows, which asks for a look.
     """
     with np.errstate(over="ignore"):
-        return math.isfinite(numbers.dot(numbers))
+        return _square_is_finite(numbers)
+
+
+def _square_is_finite(numbers: npt.NDArray[np.floating]) -> bool:
+    return math.isfinite(numbers.dot(numbers))
 
 
 def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 from pathlib import Path
@@ -62,6 +63,7 @@ def serve(
     store = Registry(registry)
     store.resolve(sole_name(store, name), alias)
     apart.share_compilations()
+    logging.captureWarnings(True)  # a library's warning is a line of the log like any other
     app = create_app(registry, name, alias, settings=settings, bus=bus)
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(

@@ -73,7 +73,7 @@ def open_mirror(
         url = "postgresql+psycopg" + storage.removeprefix("postgresql")
 
     def open_database() -> BaseStorage:
-        from sqlalchemy.pool import NullPool
+        from sqlalchemy.pool import NullPool  # noqa: PLC0415 - 0.2 s, and only a database needs it
 
         # No pool: a connection ends with its call, so none outlives the study, is shared with a
         # forked process or has died unseen while a cohort trained.

@@ -329,6 +329,11 @@ class EventBus:
             except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer does
                 self._note_failure(observer, event)
 
+    def wanted(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of `kind`; one that nobody wants need not be made."""
+        observers = self._routes.get(kind)
+        return bool(self._route(kind) if observers is None else observers)
+
     def failures(self, observer: Callable[[Any], None]) -> int:
         """How often `observer` has raised."""
         return self._failures.get(id(observer), 0)

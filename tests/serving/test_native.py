@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from windtunnel.deployment.registry import Registry
 from windtunnel.serving.native import build, native_scorer
+from windtunnel.serving.service import open_predictor
 
 
 def parameters(random, sizes, seeds):
@@ -108,3 +110,13 @@ def test_the_kernel_serves_only_when_it_agrees_with_the_program(maker, example, 
     )
     assert native_scorer(load_bundle(other)) is None
     assert "differs from the program" in caplog.text
+
+
+def test_exact_scores_are_the_bits_of_the_exported_program(registry_path, example):
+    registry = Registry(registry_path)
+    rows = example.features[example.first + 5]
+    exact = open_predictor(registry, None, "champion", exact=True)
+    assert exact.native is None
+    for count in (1, 3, 5):
+        expected = exact.bundle.score(rows[:count])
+        np.testing.assert_array_equal(exact.score(rows[:count]), expected, strict=True)

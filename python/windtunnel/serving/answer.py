@@ -77,12 +77,15 @@ class Answer:
         None when features were sent.
     request : dict or None
         The parsed request with bars; None when features were sent.
+    binary : bool
+        Whether `content` is float32 numbers rather than JSON.
     """
 
     content: bytes
     scored: Scored
     decisions: Decisions | None = None
     request: dict[str, Any] | None = None
+    binary: bool = False
 
 
 def answer_bars(

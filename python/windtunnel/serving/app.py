@@ -68,9 +68,10 @@ def create_app(
     settings = Settings() if settings is None else settings
     metrics = PrometheusObserver()
     bus = EventBus() if bus is None else bus
-    bus.subscribe(metrics)
+    bus.subscribe(metrics, *PrometheusObserver.kinds)
     # What admin verbs let in is replayed in a process of its own.
-    service = Service(Registry(registry, certify=apart.verify, bus=bus), name, alias, bus)
+    store = Registry(registry, certify=apart.verify, bus=bus)
+    service = Service(store, name, alias, bus, exact=settings.exact)
     follower = Follower(service)
     gate = Gate(settings)
     shadows = Shadows(bus)
@@ -181,9 +182,9 @@ def _add_routes(
     async def predictions(request: Request) -> Response:
         """Scores and target exposures for bars, or scores for features."""
         # Reached where a path prefix of a proxy keeps `Application` from knowing the path.
-        status, headers, body = await predict.respond(request.scope, request.receive)
-        response = Response(body, status)
-        response.raw_headers = headers
+        reply = await predict.respond(request.scope, request.receive)
+        response = Response(reply.body, reply.status)
+        response.raw_headers = reply.headers
         return response
 
     @app.get("/v1/models", response_model=schemas.Models)

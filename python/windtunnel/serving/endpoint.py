@@ -2,7 +2,8 @@
 
 A route of FastAPI costs several times what a small model does. This endpoint is called by
 the application before its router, and does by hand what the framework would: it reads the
-body within its limit, asks the gate, and answers errors in the application's shape.
+body within its limit, asks the gate, and answers errors in the application's shape. A server
+that has a short request whole may ask for its answer `at_once`, without a task of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
@@ -20,10 +21,11 @@ from windtunnel.serving.answer import Answer
 from windtunnel.serving.batching import Batcher
 from windtunnel.serving.features import FLOAT32, read_features, read_float32
 from windtunnel.serving.gate import Gate
-from windtunnel.serving.headers import ANSWER_HEADERS
+from windtunnel.serving.headers import ANSWER_HEADERS, HeaderBlock
 from windtunnel.serving.predictor import Predictor, Scored
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.reply import Reply, internal_error, problem, too_large
+from windtunnel.serving.routing import Routes
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
@@ -33,9 +35,12 @@ log = logging.getLogger(__name__)
 # Longer bodies are answered in a thread, so that they do not hold up short ones.
 _LONG_JSON = 16 * 2**10
 _LONG_BINARY = 128 * 2**10
+AT_ONCE = _LONG_JSON  # bytes; what is longer is never answered at once
 _THREADS = 2
 _BINARY = FLOAT32.encode()
 STICKY_KEY = b"x-sticky-key"
+
+Headers = Mapping[bytes, bytes]
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told of an error
@@ -62,15 +67,19 @@ class PredictEndpoint:
         self._limit = settings.max_body_bytes
         self._batcher = Batcher() if settings.micro_batching else None
         self._threads = asyncio.Semaphore(_THREADS)
+        self._blocks: dict[tuple[int, bool], HeaderBlock] = {}
+        # Rates are kept by address, which behind a proxy is in a header that the server reads.
+        self._by_address = settings.requests_per_second is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            status, headers, body = await self.respond(scope, receive)
+            reply = await self.respond(scope, receive)
         except ClientGone:
             return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": reply.body})
 
     async def respond(self, scope: Scope, receive: Receive) -> Reply:
         """The answer, errors included; raises nothing but `ClientGone`."""
@@ -78,102 +87,162 @@ class PredictEndpoint:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         gate = self._gate
         request_id = gate.name(headers.get(b"x-request-id"))
+        predictor = None
         try:
             if gate.asks:
                 client = scope["client"]
                 gate.check(headers, client[0] if client else "", "predict")
             gate.enter()
             try:
-                reply = await self._answer(headers, receive, start, request_id)
+                routes, predictor = self._pick(headers)
+                body = await self._read(headers, receive)
+                binary = _is_binary(headers)
+                given = self._compute(predictor, body, binary)
+                if given is None:
+                    given = await self._compute_later(predictor, body, binary)
+                reply = self._reply(routes, predictor, given, headers, start, request_id)
             finally:
                 gate.under_way -= 1
-        except Refusal as refusal:
-            self._service.note_refusal(refusal, request_id)
-            reply = problem(refusal, request_id)
         except ClientGone:
             raise
-        except Exception:
-            log.exception("a prediction failed", extra={"request_id": request_id})
-            reply = problem(internal_error(), request_id)
-        if self._settings.access_log:
-            seconds = round(time.perf_counter() - start, 6)
-            extra = {"request_id": request_id, "status": reply.status, "seconds": seconds}
-            log.info("answered", extra=extra)
-        if self._service.draining:
-            reply.headers.append((b"connection", b"close"))
-        return reply
+        except Exception as error:  # noqa: BLE001 - it is logged, and told to the client
+            reply = self._problem(error, predictor, request_id)
+        return self._close(reply, start, request_id)
 
-    async def _answer(
-        self, headers: dict[bytes, bytes], receive: Receive, start: float, request_id: str
-    ) -> Reply:
-        routes = self._service.routes or self._service.ready()
-        predictor = routes.champion
-        if routes.canary is not None:
-            predictor = routes.pick(headers.get(STICKY_KEY))
-        body = await self._read(headers, receive)
-        kind = headers.get(b"content-type")
-        binary = kind is not None and kind.startswith(_BINARY)
+    def at_once(
+        self,
+        pairs: Iterable[tuple[bytes, bytes]],
+        client: tuple[str, int] | None,
+        body: bytes,
+    ) -> Reply | None:
+        """The answer to a request that is here as a whole, errors included.
+
+        None when the answer has to wait for something, or the request is one that the server
+        has to prepare: nothing has been done with it then.
+
+        Parameters
+        ----------
+        pairs : iterable of (name, value)
+            Headers, their names in lower case.
+        client : (address, port), optional
+        body : bytes
+            Of at most `AT_ONCE` bytes.
+        """
+        headers = dict(pairs)
+        if self._batcher is not None or (self._by_address and b"x-forwarded-for" in headers):
+            return None
+        start = time.perf_counter()
+        gate = self._gate
+        request_id = gate.name(headers.get(b"x-request-id"))
+        predictor = None
         try:
-            if binary and self._batcher is None and len(body) <= _LONG_BINARY:
-                rows = read_float32(body, predictor.row_names)
-                scores = predictor.score(rows)
-                given = Answer(scores.tobytes(), Scored(rows, scores))
-            else:
-                given = await self._predict(predictor, body, binary)
-        except Refusal:
-            raise
-        except Exception:
-            self._service.note_failure(predictor.version)
-            raise
+            if gate.asks:
+                gate.check(headers, client[0] if client else "", "predict")
+            gate.enter()
+            try:
+                routes, predictor = self._pick(headers)
+                work = _answer_binary if _is_binary(headers) else _answer_json
+                given = work(predictor, body, self._settings)
+                reply = self._reply(routes, predictor, given, headers, start, request_id)
+            finally:
+                gate.under_way -= 1
+        except Exception as error:  # noqa: BLE001 - it is logged, and told to the client
+            reply = self._problem(error, predictor, request_id)
+        return self._close(reply, start, request_id)
+
+    def _pick(self, headers: Headers) -> tuple[Routes, Predictor]:
+        routes = self._service.routes or self._service.ready()
+        if routes.canary is None:
+            return routes, routes.champion
+        return routes, routes.pick(headers.get(STICKY_KEY))
+
+    def _compute(self, predictor: Predictor, body: bytes, binary: bool) -> Answer | None:
+        """The answer; None when it is long, or to be scored beside others."""
+        if self._batcher is not None or len(body) > (_LONG_BINARY if binary else _LONG_JSON):
+            return None
+        return (_answer_binary if binary else _answer_json)(predictor, body, self._settings)
+
+    async def _compute_later(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
+        batcher = self._batcher
+        if batcher is None or len(body) > (_LONG_BINARY if binary else _LONG_JSON):
+            return await self._in_thread(predictor, body, binary)
+        if binary:
+            rows = read_float32(body, predictor.row_names)
+            scores = await batcher.score(predictor, rows)
+            return Answer(scores.tobytes(), Scored(rows, scores), binary=True)
+        request = answer.parse(body)
+        if "features" not in request:
+            age = self._settings.max_age_seconds
+            return answer.answer_bars(predictor, request, max_age_seconds=age)
+        rows = read_features(request["features"], predictor.row_names)
+        scores = await batcher.score(predictor, rows)
+        return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
+
+    def _reply(
+        self,
+        routes: Routes,
+        predictor: Predictor,
+        given: Answer,
+        headers: Headers,
+        start: float,
+        request_id: str,
+    ) -> Reply:
         seconds = time.perf_counter() - start
         self.tell(predictor, given.scored, seconds)
         if routes.canary is not None:
             shadow = routes.shadow(headers.get(STICKY_KEY))
             if shadow is not None:
                 self._shadows.submit(predictor, shadow, given, seconds)
+        key = (predictor.version, given.binary)
+        block = self._blocks.get(key)
+        if block is None:
+            kind = _BINARY if given.binary else b"application/json"
+            version = (b"x-model-version", b"%d" % predictor.version)
+            block = HeaderBlock((b"content-type", kind), version, *ANSWER_HEADERS)
+            self._blocks[key] = block
         content = given.content
-        return Reply(
-            200,
-            [
-                (b"content-type", _BINARY if binary else b"application/json"),
-                (b"content-length", b"%d" % len(content)),
-                (b"x-request-id", request_id.encode()),
-                (b"x-model-version", b"%d" % predictor.version),
-                *ANSWER_HEADERS,
-            ],
-            content,
-        )
+        length = (b"content-length", b"%d" % len(content))
+        return Reply(200, block, [length, (b"x-request-id", request_id.encode())], content)
 
-    async def _predict(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
-        if len(body) > (_LONG_BINARY if binary else _LONG_JSON):
-            return await self._in_thread(predictor, body, binary)
-        batcher = self._batcher
-        if binary:
-            rows = read_float32(body, predictor.row_names)
-            scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
-            return Answer(scores.tobytes(), Scored(rows, scores))
-        request = answer.parse(body)
-        if "features" not in request:
-            age = self._settings.max_age_seconds
-            return answer.answer_bars(predictor, request, max_age_seconds=age)
-        rows = read_features(request["features"], predictor.row_names)
-        scores = predictor.score(rows) if not batcher else await batcher.score(predictor, rows)
-        return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
+    def _problem(self, error: Exception, predictor: Predictor | None, request_id: str) -> Reply:
+        if isinstance(error, Refusal):
+            self._service.note_refusal(error, request_id)
+            return problem(error, request_id)
+        if predictor is not None:
+            self._service.note_failure(predictor.version)
+        log.error("a prediction failed", exc_info=error, extra={"request_id": request_id})
+        return problem(internal_error(), request_id)
+
+    def _close(self, reply: Reply, start: float, request_id: str) -> Reply:
+        """The last things about an answer, good or bad."""
+        if self._settings.access_log:
+            seconds = round(time.perf_counter() - start, 6)
+            extra = {"request_id": request_id, "status": reply.status, "seconds": seconds}
+            log.info("answered", extra=extra)
+        if self._service.draining:
+            reply.own.append((b"connection", b"close"))
+        return reply
 
     def tell(self, predictor: Predictor, scored: Scored, seconds: float) -> None:
         """Tell observers of an answer."""
         model, version = predictor.name, predictor.version
-        emit = self._service.bus.emit
-        emit(PredictionServed(model, version, len(scored.scores), seconds))
-        emit(
-            RowsScored(
-                model, version, scored.features, scored.scores, scored.timestamps, scored.symbols
+        bus = self._service.bus
+        bus.emit(PredictionServed(model, version, len(scored.scores), seconds))
+        if bus.wanted(RowsScored):
+            bus.emit(
+                RowsScored(
+                    model,
+                    version,
+                    scored.features,
+                    scored.scores,
+                    scored.timestamps,
+                    scored.symbols,
+                )
             )
-        )
 
     async def _in_thread(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
         work: Callable[[Predictor, bytes, Settings], Answer]
-        work = _long_binary if binary else _long_json
+        work = _answer_binary if binary else _answer_json
         seconds = self._settings.answer_seconds
         try:
             async with asyncio.timeout(seconds), self._threads:
@@ -189,7 +258,7 @@ class PredictEndpoint:
                 headers={"retry-after": "1"},
             ) from None
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
         limit = self._limit
         announced = headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
@@ -210,7 +279,12 @@ class PredictEndpoint:
         return b"".join(parts) if parts else body
 
 
-def _long_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
+def _is_binary(headers: Headers) -> bool:
+    kind = headers.get(b"content-type")
+    return kind is not None and kind.startswith(_BINARY)
+
+
+def _answer_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     request = answer.parse(body)
     if "features" not in request:
         age = settings.max_age_seconds
@@ -220,8 +294,8 @@ def _long_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
 
 
-def _long_binary(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
+def _answer_binary(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
     del settings  # no timestamp in it to be stale
     rows = read_float32(body, predictor.row_names)
     scores = predictor.score(rows)
-    return Answer(scores.tobytes(), Scored(rows, scores))
+    return Answer(scores.tobytes(), Scored(rows, scores), binary=True)

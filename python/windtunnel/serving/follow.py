@@ -138,7 +138,9 @@ class Follower:
             if service.routes is not None:
                 path = service.registry.local(version)
                 self._verify(path, version.name, version.version)
-            predictor = open_predictor(service.registry, version.name, version.version)
+            predictor = open_predictor(
+                service.registry, version.name, version.version, exact=service.exact
+            )
         except Exception as error:  # whatever it is: the version is not fit to serve
             log.exception("version %d of %s is not taken up", version.version, version.name)
             self._refused[version.digest] = time.monotonic() + _RETRY_SECONDS

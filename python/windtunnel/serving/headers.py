@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,7 +13,31 @@ ANSWER_HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
 ]
-PROBLEM_HEADERS = [(b"content-type", b"application/json"), *ANSWER_HEADERS]
+
+
+class HeaderBlock:
+    """Headers that many answers share, in both forms in which servers want them.
+
+    Attributes
+    ----------
+    pairs : tuple of (name, value)
+    raw : bytes
+        As they go to the wire, each line with its end.
+    """
+
+    __slots__ = ("pairs", "raw")
+
+    def __init__(self, *pairs: tuple[bytes, bytes]) -> None:
+        self.pairs = pairs
+        self.raw = on_the_wire(pairs)
+
+
+def on_the_wire(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Header lines of HTTP/1.1."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+
+
+PROBLEM_HEADERS = HeaderBlock((b"content-type", b"application/json"), *ANSWER_HEADERS)
 
 
 class SafeHeaders:

@@ -75,10 +75,20 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A bundle in service under its version number."""
+    """A bundle in service under its version number.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    version : int
+    exact : bool
+        Score with the exported program alone, bit for bit, and not with a kernel that agrees
+        with it within `windtunnel.serving.native.TOLERANCE`.
+    """
 
     bundle: Bundle
     version: int
+    exact: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -137,7 +147,7 @@ class Predictor:
     @cached_property
     def native(self) -> NativeScorer | None:
         """A quicker way for few rows, where there is one that agrees with the bundle."""
-        return native_scorer(self.bundle)
+        return None if self.exact else native_scorer(self.bundle)
 
     def score(self, rows: Float32Array) -> Float32Array:
         """Scores (R,) float32 of raw features (R, F) float32."""

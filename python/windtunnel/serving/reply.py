@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from windtunnel.serving.headers import PROBLEM_HEADERS
+from windtunnel.serving.headers import PROBLEM_HEADERS, HeaderBlock
 from windtunnel.serving.refusal import Refusal
 
 
 class Reply(NamedTuple):
-    """Status, headers and body of an answer."""
+    """An answer.
+
+    Attributes
+    ----------
+    status : int
+    block : HeaderBlock
+        The headers that it shares with others of its kind.
+    own : list of (name, value)
+        The headers of its own, its length among them.
+    body : bytes
+    """
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    block: HeaderBlock
+    own: list[tuple[bytes, bytes]]
     body: bytes
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """All headers."""
+        return [*self.block.pairs, *self.own]
 
 
 def problem(refusal: Refusal, request_id: str) -> Reply:
@@ -21,8 +37,8 @@ def problem(refusal: Refusal, request_id: str) -> Reply:
     body = refusal.body()
     return Reply(
         refusal.status,
+        PROBLEM_HEADERS,
         [
-            *PROBLEM_HEADERS,
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", request_id.encode()),
             *((name.encode(), value.encode()) for name, value in refusal.headers.items()),

@@ -14,8 +14,10 @@ from windtunnel.deployment.registry import Registry
 from windtunnel.events import EventBus
 from windtunnel.serving import apart, signals
 from windtunnel.serving.app import create_app
+from windtunnel.serving.endpoint import AT_ONCE
 from windtunnel.serving.logs import logging_config
 from windtunnel.serving.protocol import deadlined
+from windtunnel.serving.schemas import PREDICT
 from windtunnel.serving.service import Service, sole_name
 from windtunnel.serving.settings import Settings
 
@@ -70,7 +72,14 @@ def serve(
         app,
         host=host,
         port=port,
-        http=deadlined(settings.header_seconds, settings.body_seconds, settings.max_connections),
+        http=deadlined(
+            settings.header_seconds,
+            settings.body_seconds,
+            settings.max_connections,
+            path=PREDICT.encode(),
+            at_once=app.predict.at_once,
+            longest=min(AT_ONCE, settings.max_body_bytes),
+        ),
         ws_max_size=settings.max_body_bytes,
         ws_max_queue=8,
         ws_per_message_deflate=False,  # a small message may unfold into a large one

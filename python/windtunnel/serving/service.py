@@ -29,6 +29,8 @@ class Service:
         Why the last attempt to load failed; what served before goes on serving.
     draining : bool
         The process is about to end: not ready, and clients are asked to go elsewhere.
+    exact : bool
+        See `windtunnel.serving.predictor.Predictor`.
     """
 
     registry: Registry
@@ -38,6 +40,7 @@ class Service:
     routes: Routes | None = None
     failure: Exception | None = None
     draining: bool = False
+    exact: bool = False
 
     def ready(self, *, for_long: bool = False) -> Routes:
         """The routes in force; a Refusal with status 503 when there are none.
@@ -102,7 +105,9 @@ def sole_name(registry: RegistryReader, name: str | None) -> str:
     return names[0]
 
 
-def open_predictor(registry: RegistryReader, name: str | None, which: str | int) -> Predictor:
+def open_predictor(
+    registry: RegistryReader, name: str | None, which: str | int, *, exact: bool = False
+) -> Predictor:
     """Load, replay and warm the version behind an alias or a number.
 
     Raises
@@ -120,7 +125,7 @@ def open_predictor(registry: RegistryReader, name: str | None, which: str | int)
             f"version {version.version} of {version.name!r}: {certificate.sentence}",
             "Export it again with the versions installed here",
         )
-    predictor = Predictor(bundle, version.version)
+    predictor = Predictor(bundle, version.version, exact)
     predictor.warm()
     log.info("serving %s version %d. %s", version.name, version.version, certificate.sentence)
     return predictor

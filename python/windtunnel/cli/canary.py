@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from windtunnel.cli import terms
 from windtunnel.cli.release import (
     Generation,
     Json,
@@ -114,23 +115,14 @@ def judge(
         list[str], typer.Option(help="A service's /metrics; may be given several times.")
     ],
     every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
-    late_seconds: Annotated[
-        float, typer.Option(help="An answer that takes longer is late.")
-    ] = 0.05,
-    error_margin: Annotated[
-        float, typer.Option(help="Excess share of failures to rule out before promoting.")
-    ] = 0.01,
-    late_margin: Annotated[
-        float, typer.Option(help="Excess share of late answers to rule out before promoting.")
-    ] = 0.02,
-    false_alarm: Annotated[
-        float, typer.Option(help="Chance of withdrawing a canary that is no worse, ever.")
-    ] = 0.01,
-    false_promotion: Annotated[
-        float, typer.Option(help="Chance of promoting one that is worse by a margin, ever.")
-    ] = 0.01,
-    fewest: Annotated[int, typer.Option(help="Requests asked of the canary.")] = 500,
-    most: Annotated[int, typer.Option(help="Requests that must suffice to decide.")] = 1_000_000,
+    late_seconds: terms.LateSeconds = 0.05,
+    error_margin: terms.ErrorMargin = 0.01,
+    late_margin: terms.LateMargin = 0.02,
+    false_alarm: terms.FalseAlarm = 0.01,
+    false_promotion: terms.FalsePromotion = 0.01,
+    judges: terms.Judges = 1,
+    fewest: terms.Fewest = 500,
+    most: terms.Most = 1_000_000,
     workspace: Workspace = Path(),
     location: Location = None,
     as_json: Json = False,
@@ -145,12 +137,13 @@ def judge(
         watch,
     )
 
-    terms = Terms(
+    asked = Terms(
         late_seconds=late_seconds,
         error_margin=error_margin,
         late_margin=late_margin,
         false_alarm=false_alarm,
         false_promotion=false_promotion,
+        judges=judges,
         fewest=fewest,
         most=most,
     )
@@ -164,7 +157,7 @@ def judge(
 
     sources = {url: lambda url=url: _read(url) for url in metrics}
     ruling = watch(
-        CanaryWatch(registry, name, terms, sources),
+        CanaryWatch(registry, name, asked, sources),
         pause=lambda: time.sleep(every),
         tell=show,
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from windtunnel.cli import release
-from windtunnel.errors import RunError
+from windtunnel.cli import release, terms
+from windtunnel.errors import RunError, ServiceError
 
 
 def serve(
@@ -41,9 +41,19 @@ def serve(
     judge: Annotated[
         bool, typer.Option(help="Promote or withdraw a canary when the evidence suffices.")
     ] = False,
-    late: Annotated[
-        float, typer.Option(help="Seconds after which an answer is late, for the judge.")
-    ] = 0.05,
+    late_seconds: terms.LateSeconds = 0.05,
+    error_margin: terms.ErrorMargin = 0.01,
+    late_margin: terms.LateMargin = 0.02,
+    disagreement: terms.Disagreement = 0.2,
+    disagreement_margin: terms.DisagreementMargin = 0.1,
+    false_alarm: terms.FalseAlarm = 0.01,
+    false_promotion: terms.FalsePromotion = 0.01,
+    judges: terms.Judges = 1,
+    fewest: terms.Fewest = 500,
+    most: terms.Most = 1_000_000,
+    exact: Annotated[
+        bool, typer.Option(help="Score with the exported program's bits, a little slower.")
+    ] = False,
     monitor: Annotated[
         Path | None,
         typer.Option(help="A monitor file, TOML: watch what is served and raise alerts."),
@@ -72,6 +82,23 @@ def serve(
             f"the service needs {error.name!r}, which is not installed",
             "Install it with `pip install 'windtunnel[serve]'`",
         ) from None
+    asked = Terms(
+        late_seconds=late_seconds,
+        error_margin=error_margin,
+        late_margin=late_margin,
+        disagreement=disagreement,
+        disagreement_margin=disagreement_margin,
+        false_alarm=false_alarm,
+        false_promotion=false_promotion,
+        judges=judges,
+        fewest=fewest,
+        most=most,
+    )
+    if not judge and asked != Terms():
+        raise ServiceError(
+            "the terms of a judge are given, but no judge is asked for",
+            "Add --judge, or leave the terms out",
+        )
     settings = Settings(
         tokens=load_tokens(tokens),
         requests_per_second=rate,
@@ -80,8 +107,9 @@ def serve(
         micro_batching=micro_batching,
         reload_seconds=reload,
         drain_seconds=drain,
+        exact=exact,
         access_log=access_log,
-        judge=Terms(late_seconds=late) if judge else None,
+        judge=asked if judge else None,
     )
     where = location or workspace / "registry"
     watched = load_monitor_file(monitor) if monitor is not None else None

@@ -1,0 +1,35 @@
+"""Options of a judge of canaries, one meaning wherever one is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+LateSeconds: TypeAlias = Annotated[
+    float,
+    typer.Option("--late-seconds", "--late", help="An answer that takes longer is late."),
+]
+ErrorMargin: TypeAlias = Annotated[
+    float, typer.Option(help="Excess share of failures to rule out before promoting.")
+]
+LateMargin: TypeAlias = Annotated[
+    float, typer.Option(help="Excess share of late answers to rule out before promoting.")
+]
+Disagreement: TypeAlias = Annotated[
+    float, typer.Option(help="Share of differing decisions that a shadow may have.")
+]
+DisagreementMargin: TypeAlias = Annotated[
+    float, typer.Option(help="Excess over it to rule out before promoting.")
+]
+FalseAlarm: TypeAlias = Annotated[
+    float, typer.Option(help="Chance of withdrawing a canary that is no worse, ever.")
+]
+FalsePromotion: TypeAlias = Annotated[
+    float, typer.Option(help="Chance of promoting one that is worse by a margin, ever.")
+]
+Judges: TypeAlias = Annotated[
+    int, typer.Option(help="Services that judge this canary, each by itself.")
+]
+Fewest: TypeAlias = Annotated[int, typer.Option(help="Requests asked of the canary.")]
+Most: TypeAlias = Annotated[int, typer.Option(help="Requests that must suffice to decide.")]

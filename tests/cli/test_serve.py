@@ -1,0 +1,58 @@
+"""What `windtunnel serve` makes of its options."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from windtunnel.cli.app import app
+from windtunnel.errors import MetricError, ServiceError
+from windtunnel.monitoring.canary_judge import Terms
+from windtunnel.serving import server
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """The settings with which the service would have been started."""
+    given = []
+    monkeypatch.setattr(server, "serve", lambda *_, settings, **__: given.append(settings))
+
+    def ask(*options):
+        done = CliRunner().invoke(app, ["serve", "--workspace", str(tmp_path), *options])
+        if done.exception is not None:
+            raise done.exception
+        return given[-1]
+
+    return ask
+
+
+def test_a_judge_is_asked_for_with_its_terms(asked):
+    assert asked().judge is None
+    assert asked("--judge").judge == Terms()
+    options = {
+        "late_seconds": 0.2,
+        "error_margin": 0.03,
+        "late_margin": 0.04,
+        "disagreement": 0.3,
+        "disagreement_margin": 0.05,
+        "false_alarm": 0.02,
+        "false_promotion": 0.005,
+        "judges": 3,
+        "fewest": 50,
+        "most": 5000,
+    }
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    assert asked("--judge", *words).judge == Terms(**options)
+    assert asked("--judge", "--late", "0.2").judge == Terms(late_seconds=0.2)
+
+
+def test_terms_without_a_judge_are_refused(asked):
+    with pytest.raises(ServiceError, match="no judge is asked for"):
+        asked("--judges", "3")
+    with pytest.raises(MetricError, match="judges: must be at least 1, got 0"):
+        asked("--judge", "--judges", "0")
+
+
+def test_scores_may_be_asked_for_bit_by_bit(asked):
+    assert not asked().exact
+    assert asked("--exact").exact

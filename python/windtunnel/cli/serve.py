@@ -68,15 +68,19 @@ def serve(
     ] = "127.0.0.1",
 ) -> None:
     """Answer /v1/predict from a registered model."""
+    from windtunnel.serving.start import share_compilations, uncollected  # noqa: PLC0415
+
+    share_compilations()
     try:
-        from windtunnel.events import AlertRaised, AlertResolved  # noqa: PLC0415
-        from windtunnel.memory_bank import MemoryBank, Remember  # noqa: PLC0415
-        from windtunnel.monitoring.canary_judge import Terms  # noqa: PLC0415
-        from windtunnel.monitoring.service import listened_to  # noqa: PLC0415
-        from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
-        from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi
-        from windtunnel.serving.settings import Settings  # noqa: PLC0415
-        from windtunnel.serving.tokens import load_tokens  # noqa: PLC0415
+        with uncollected():
+            from windtunnel.events import AlertRaised, AlertResolved  # noqa: PLC0415
+            from windtunnel.memory_bank import MemoryBank, Remember  # noqa: PLC0415
+            from windtunnel.monitoring.canary_judge import Terms  # noqa: PLC0415
+            from windtunnel.monitoring.service import listened_to  # noqa: PLC0415
+            from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
+            from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi
+            from windtunnel.serving.settings import Settings  # noqa: PLC0415
+            from windtunnel.serving.tokens import load_tokens  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise RunError(
             f"the service needs {error.name!r}, which is not installed",

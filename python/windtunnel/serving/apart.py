@@ -9,41 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-import jax
 
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.replay import replay
 from windtunnel.errors import BundleError, WindtunnelError
 from windtunnel.serving.predictor import Predictor
+from windtunnel.serving.start import share_compilations
 
 _SECONDS = 600.0
-
-
-def share_compilations() -> None:
-    """Keep compiled programs in a directory of this user, for child processes too.
-
-    The directory holds machine code that is run when it is loaded, so one that others may
-    write to is not used.
-    """
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
-    directory = _private_directory()
-    settings = {
-        "jax_compilation_cache_dir": str(directory),
-        "jax_persistent_cache_min_compile_time_secs": "0",
-        "jax_persistent_cache_min_entry_size_bytes": "-1",
-    }
-    for name, value in settings.items():
-        os.environ[name.upper()] = value
-    jax.config.update("jax_compilation_cache_dir", str(directory))  # type: ignore[no-untyped-call]
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # type: ignore[no-untyped-call]
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)  # type: ignore[no-untyped-call]
 
 
 def verify(path: Path) -> tuple[bool, str]:
@@ -92,20 +68,6 @@ def require(path: Path, name: str, version: int) -> None:
             f"version {version} of {name!r} is not fit to serve: {sentence}",
             "Export it again with the versions installed here, or promote another version",
         )
-
-
-def _private_directory() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = base / "windtunnel" / f"serving-{jax.__version__}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = directory.stat()
-        others = stat.S_IWGRP | stat.S_IWOTH
-        if found.st_uid == os.getuid() and not found.st_mode & others:
-            return directory
-    except OSError:  # read-only, as in a hardened container
-        pass
-    return Path(tempfile.mkdtemp(prefix="windtunnel-"))
 
 
 if __name__ == "__main__":

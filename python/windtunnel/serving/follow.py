@@ -20,6 +20,7 @@ from windtunnel.serving import apart
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.routing import Routes
 from windtunnel.serving.service import Service, open_predictor, sole_name
+from windtunnel.serving.start import uncollected
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,14 @@ class Follower:
 
     def run(self, seconds: float, ended: threading.Event) -> None:
         """Look every `seconds`, and when nudged, until `ended`; 0 waits for nudges alone."""
+        if not ended.is_set():
+            with uncollected():  # what a service begins with stays
+                self.look()
         while not ended.is_set():
-            self.look()
             self._nudged.wait(seconds or None)
             self._nudged.clear()
+            if not ended.is_set():
+                self.look()
 
     def nudge(self) -> None:
         """Look now rather than in a while."""

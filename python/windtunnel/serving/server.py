@@ -12,7 +12,7 @@ import uvicorn
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.events import EventBus
-from windtunnel.serving import apart, signals
+from windtunnel.serving import signals
 from windtunnel.serving.app import create_app
 from windtunnel.serving.endpoint import AT_ONCE
 from windtunnel.serving.logs import logging_config
@@ -20,6 +20,7 @@ from windtunnel.serving.protocol import deadlined
 from windtunnel.serving.schemas import PREDICT
 from windtunnel.serving.service import Service, sole_name
 from windtunnel.serving.settings import Settings
+from windtunnel.serving.start import share_compilations
 
 # A thread that loads a version gives up the interpreter this soon to the one that answers.
 _SWITCH_SECONDS = 0.001
@@ -64,7 +65,7 @@ def serve(
     settings = Settings() if settings is None else settings
     store = Registry(registry)
     store.resolve(sole_name(store, name), alias)
-    apart.share_compilations()
+    share_compilations()
     logging.captureWarnings(True)  # a library's warning is a line of the log like any other
     app = create_app(registry, name, alias, settings=settings, bus=bus)
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -131,6 +131,29 @@ def test_tables_mix_searched_and_fixed_values(study: StudyFile) -> None:
     assert policies.column.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("trainer", ["supervised", "rl"])
+def test_switches_become_a_mask(trainer: str) -> None:
+    raw = {
+        "study": {"name": "tried"},
+        "data": {"source": "frame"},
+        "features": {
+            "use": ["return_1", "rsi_14", "return_5", "volatility_20"],
+            "groups": {"slow": ["return_5", "volatility_20"]},
+        },
+        "training": {"trainer": trainer},
+        "search": {
+            "features.return": {"choices": [True, False]},
+            "features.slow": {"choices": [True, False]},
+        },
+    }
+    off = {"features.return": False}
+    params = [{}, off, {"features.slow": False}, off | {"features.slow": True}]
+    found = hyper_table(parse_study(raw), params)["feature_mask"]
+    assert found.tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0], [0, 1, 0, 1]]
+    raw["search"] = {"policy.leverage": {"low": 0.5, "high": 1.0}}
+    assert "feature_mask" not in hyper_table(parse_study(raw), [{}])
+
+
 def test_window_keeps_arrays_aligned(panel: Panel) -> None:
     cut = window(panel, 10, 20)
     assert cut.bars == 10

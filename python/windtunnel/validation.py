@@ -153,22 +153,37 @@ def window(panel: Panel, start: int, stop: int) -> Panel:
 def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, npt.NDArray[Any]]:
     """(C,) arrays of what the trainer takes: searched values, else the study's own.
 
-    What shapes the model ('model.width', ...) is there where a configuration has it.
+    What shapes the model ('model.width', ...) is there where a configuration has it, and
+    `feature_mask` (C, F) where the study searches which features are seen.
     """
+    seen = _feature_mask(study, params)
     if study.training.trainer == "rl":
         table = {
             name: _column(params, f"rl.{name}", getattr(study.rl, name)) for name in RL_SEARCHABLE
         }
-        return table | {"leverage": _column(params, "policy.leverage", study.policy.leverage)}
+        leverage = _column(params, "policy.leverage", study.policy.leverage)
+        return table | {"leverage": leverage} | seen
     shaping = [f"model.{name}" for name in MODEL_SEARCHABLE]
-    return {
-        name: _column(params, f"training.{name}", getattr(study.training, name))
-        for name in TRAINING_SEARCHABLE
-    } | {
-        name: np.array([point.get(name) for point in params], dtype=object)
-        for name in shaping
-        if any(name in point for point in params)
-    }
+    return (
+        {
+            name: _column(params, f"training.{name}", getattr(study.training, name))
+            for name in TRAINING_SEARCHABLE
+        }
+        | {
+            name: np.array([point.get(name) for point in params], dtype=object)
+            for name in shaping
+            if any(name in point for point in params)
+        }
+        | seen
+    )
+
+
+def _feature_mask(study: StudyFile, params: Sequence[Params]) -> dict[str, npt.NDArray[Any]]:
+    """One program takes any mask; a study without switches gets the one that takes none."""
+    if not study.features.switches.keys() & study.search.keys():
+        return {}
+    seen = [study.features.seen(point) for point in params]
+    return {"feature_mask": np.array(seen, np.float32)}
 
 
 def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:

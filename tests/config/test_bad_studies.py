@@ -36,6 +36,12 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("data.max_missing", 1.0, ["data.max_missing", "less than 1"]),
     ("features.use", [], ["features.use", "at least 1"]),
     ("features.use", ["return_1", "return_1"], ["return_1", "twice"]),
+    ("features.groups", {"fast": ["return_9"]}, ["groups.fast", "return_9"]),
+    ("features.groups", {"fast": ["rsi_14", "rsi_14"]}, ["groups.fast", "twice"]),
+    ("features.groups", {"rsi": ["rsi_14"]}, ["groups.rsi", "is a kind of feature"]),
+    ("search", {"features.rsi": DIMENSION}, ["search.features.rsi", "[true, false]"]),
+    ("search", {"features.rsi": {"choices": [1, 0]}}, ["search.features.rsi", "[true, false]"]),
+    ("search", {"features.macd": {"choices": [True, False]}}, ["macd", "features.rsi"]),
     ("label.kind", "magic", ["label.kind", "'direction'", "'magic'"]),
     ("label.horizon", 0, ["label.horizon", "greater than or equal to 1"]),
     ("validation.scheme", "shuffled", ["validation.scheme", "'anchored'", "'shuffled'"]),
@@ -116,3 +122,12 @@ def test_unreadable_file(tmp_path: Path, content: bytes, words: str) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match="does not exist"):
         load_study_file(tmp_path / "absent.toml")
+
+
+def test_not_every_feature_may_be_switched_off_at_once() -> None:
+    switch = {"choices": [True, False]}
+    raw = GOOD | {"features": {"use": ["rsi_14", "return_1"]}, "search": {"features.rsi": switch}}
+    parse_study(raw)
+    both = {"features.rsi": switch, "features.return": switch}
+    with pytest.raises(SearchSpaceError, match=r"features.return, features.rsi may switch every"):
+        parse_study(raw | {"search": both})

@@ -11,7 +11,7 @@ import pytest
 
 import windtunnel as wt
 from windtunnel.data.align import to_panel
-from windtunnel.deployment.bundle import load_bundle
+from windtunnel.deployment.bundle import Bundle, load_bundle
 from windtunnel.deployment.replay import replay
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.refusal import Refusal
@@ -62,6 +62,18 @@ def bars() -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def _sees_what_is_switched_on(bundle: Bundle, params: dict[str, Any]) -> None:
+    """What the champion's switches leave out changes no score that is served."""
+    on, slow = params["features.return"], params["features.slow"]
+    seen = np.array([on, on, slow, True])
+    np.testing.assert_array_equal(bundle.parameters["mask"], seen)
+    rows = bundle.reference().to_numpy().astype(np.float32)[:32]
+    elsewhere = rows + np.where(seen, np.float32(0), np.float32(9))
+    np.testing.assert_array_equal(bundle.score(rows), bundle.score(elsewhere))
+    other = rows + np.where(seen, np.float32(9), np.float32(0))
+    assert not np.array_equal(bundle.score(rows), bundle.score(other))
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -79,11 +91,17 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
         search |= {
             "model.family": {"choices": ["mlp", "linear"]},
             "model.width": {"choices": [3, 5]},
+            "label.horizon": {"choices": [2, 3]},
+            "features.return": {"choices": [True, False]},
+            "features.slow": {"choices": [True, False]},
         }
     study = wt.Study.from_dict(
         {
             "study": {"name": "family", "trials": 4, "cohort": 4},
-            "features": {"use": ["return_1", "return_5", "volatility_10"]},
+            "features": {
+                "use": ["return_1", "return_5", "volatility_10", "rsi_5"],
+                "groups": {"slow": ["volatility_10"]},
+            },
             "label": {"kind": label, "horizon": 1},
             "validation": {
                 "folds": 2,
@@ -110,8 +128,11 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     assert manifest.window == model.get("window", 0)
     assert manifest.warmup == 10 + max(manifest.window - 1, 0)
     assert manifest.cross_section == (model.get("scope") == "cross_section")
-    chosen = result.figures["champion"]["params"].get("model.family", model["family"])
-    assert manifest.model["family"] == chosen
+    params = result.figures["champion"]["params"]
+    assert manifest.model["family"] == params.get("model.family", model["family"])
+    assert manifest.label.horizon == params.get("label.horizon", 1)
+    if kind == "searched":
+        _sees_what_is_switched_on(bundle, params)
     assert manifest.policy.proportional == (model.get("head") == "sharpe")
     # There is nothing to find in random walks: nothing may be promoted.
     assert result.figures["verdict"]["level"] != "candidate"

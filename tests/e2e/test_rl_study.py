@@ -34,6 +34,7 @@ RAW = {
     "search": {
         "rl.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
         "policy.leverage": {"low": 0.5, "high": 2.0},
+        "features.volatility": {"choices": [True, False]},
     },
 }  # fmt: skip
 
@@ -73,6 +74,12 @@ def test_the_bundle_replays(predictor) -> None:
     certificate = replay(predictor.bundle)
     assert certificate.ok, certificate.sentence
     assert certificate.scores == 2 * 60
+
+
+def test_the_bundle_sees_what_the_champion_saw(predictor, result) -> None:
+    on = result.figures["champion"]["params"]["features.volatility"]
+    assert set(result.trials["features.volatility"]) == {True, False}
+    np.testing.assert_array_equal(predictor.bundle.parameters["mask"], [1, 1, on])
 
 
 def test_a_changed_policy_does_not_replay(result) -> None:

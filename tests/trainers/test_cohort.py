@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from windtunnel.trainers.program import block_length
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
+from windtunnel.trainers.tables import block_length
 
 COHORT = 7
 

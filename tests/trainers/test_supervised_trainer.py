@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from windtunnel.config.study import TrainingSection
+from windtunnel.trainers.arrays import Lane, Trained
 from windtunnel.trainers.layout import fit_scaler
-from windtunnel.trainers.program import Lane, Trained
 from windtunnel.trainers.scoring import Network
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 

@@ -56,7 +56,8 @@ def parse_study(raw: dict[str, Any]) -> StudyFile:
     except ValidationError as error:
         raise _explain(error) from None
     for name, dimension in study.search.items():
-        _check_dimension(study, name, dimension)
+        if name not in study.features.switches:  # which vary no field
+            _check_dimension(study, name, dimension)
     return study
 
 
@@ -75,6 +76,8 @@ def study_digest(study: StudyFile) -> str:
     for name in WITHOUT_INFLUENCE:
         meaning["tuning"].pop(name, None)
     del meaning["training"]["memory_budget_mib"]
+    if not study.features.groups:  # as before there were any
+        del meaning["features"]["groups"]
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from windtunnel.config.costs import CostsSection, ExecutionSection
+from windtunnel.config.features import FeaturesSection, switch_problem
 from windtunnel.config.model import MODEL_SEARCHABLE, ModelSection
 from windtunnel.config.rl import RL_SEARCHABLE, RLSection
 from windtunnel.config.search import (
@@ -134,39 +135,6 @@ class DataSection(Section):
         description="Largest share of bars that an instrument may lack between its first and "
         "last bar before the quality gate stops the study.",
     )
-
-
-class FeaturesSection(Section):
-    """Which causal features the model sees."""
-
-    use: tuple[str, ...] = Field(
-        default=(
-            "return_1",
-            "return_5",
-            "return_20",
-            "return_60",
-            "volatility_20",
-            "volatility_ratio_20",
-            "rsi_14",
-            "zscore_20",
-            "drawdown_60",
-            "range_20",
-            "volume_zscore_20",
-            "rank_return_20",
-        ),
-        strict=False,
-        min_length=1,
-        max_length=512,
-        description="Names from the feature catalogue, '<kind>_<window>', window in bars; "
-        "`windtunnel features` lists the kinds.",
-    )
-
-    @model_validator(mode="after")
-    def _unique(self) -> Self:
-        twice = sorted({name for name in self.use if self.use.count(name) > 1})
-        if twice:
-            raise ValueError(f"names {twice} twice; each feature may be used once")
-        return self
 
 
 class LabelSection(Section):
@@ -306,7 +274,8 @@ class StudyFile(Section):
         + ", ".join(SEARCHABLE)
         + '; with trainer = "rl": '
         + ", ".join(SEARCHABLE_RL)
-        + ".",
+        + ". With either, 'features.<group>' with the choices true and false switches a group of "
+        "features.",
     )
 
     @model_validator(mode="after")
@@ -339,11 +308,14 @@ class StudyFile(Section):
             searchable = tuple(n for n in SEARCHABLE if n not in {"policy.enter", "policy.exit"})
             chosen = " with head = 'sharpe'"
         for name in self.search:
-            if name not in searchable:
+            if name not in (*searchable, *self.features.switches):
                 raise ValueError(
                     f"search.{name}: cannot be searched{chosen}; choose from "
-                    f"{', '.join(searchable)}"
+                    f"{', '.join((*searchable, *self.features.switches))}"
                 )
+        problem = switch_problem(self.features, self.search)
+        if problem:
+            raise ValueError(problem)
         parents_first(self.search)
         return self
 

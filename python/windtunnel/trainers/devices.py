@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from windtunnel.errors import TrainingError
+from windtunnel.trainers.arrays import LANES
 
 _DEVICE_COUNT = "--xla_force_host_platform_device_count"
 
@@ -86,8 +87,6 @@ def describe() -> dict[str, str]:
     `lanes` is the chunk that configurations are trained in.
     """
     import jax  # noqa: PLC0415 - must come after `configure_cpu`
-
-    from windtunnel.trainers.program import LANES  # noqa: PLC0415 - imports jax
 
     devices = jax.local_devices()
     return {

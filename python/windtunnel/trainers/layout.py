@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.errors import StudyFileError
+from windtunnel.trainers.arrays import Data, Shape
 from windtunnel.trainers.base import padded, pieces_of_bars, usable_rows
 from windtunnel.trainers.memory import Needs
-from windtunnel.trainers.program import Data, Shape, block_length, start_lanes
+from windtunnel.trainers.program import first_models
+from windtunnel.trainers.tables import block_length
 
 if TYPE_CHECKING:
     from windtunnel.config.study import TrainingSection
@@ -136,7 +138,7 @@ def needs(network: Network, data: Data, shape: Shape, devices: int) -> Needs:
     def size(tree: Any) -> int:
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
-    state = size(jax.eval_shape(lambda given: start_lanes(network, shape, given, ()), data))
+    state = size(jax.eval_shape(lambda given: first_models(network, shape, given), data))
     folds, features = len(data.counts), data.features.shape[1]
     scores = 4 * folds * shape.validation_rows
     units, window = network.module.masked_units, max(network.window, 1)

@@ -1,9 +1,9 @@
 """Cohorts of any size through one compiled program, spread over the devices.
 
-A cohort is taken in slabs, as large as the memory plan allows. The lanes of a slab are dealt
-out to the devices in turn (`shard_map`), in chunks; each device runs `trainers.program` on
-its own. A program compiled for a larger slab serves every smaller one, and a lane's numbers
-are the same in all of them.
+A cohort is taken in slabs, as large as the memory plan allows. Chunks of a slab's lanes, fold
+by fold, are dealt out to the devices (`shard_map`); each device runs `trainers.program` on its
+own. A program compiled for a larger slab serves every smaller one, and a lane's numbers are the
+same in all of them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import numpy.typing as npt
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from windtunnel.trainers.program import (
-    Data,
-    Hyper,
-    Lane,
-    Shape,
-    Trained,
-    start_lanes,
-    train_folds,
-)
+from windtunnel.trainers.arrays import Data, Hyper, Lane, Shape, Trained
+from windtunnel.trainers.dealing import Deal, deal, needed_places
+from windtunnel.trainers.program import start_places, train_places
 from windtunnel.trainers.scoring import Network
 
 
@@ -68,7 +61,8 @@ class Population:
         self.compilations: list[Compilation] = []
         self._mesh = Mesh(np.array(devices), ("lanes",), axis_types=(AxisType.Auto,))
         self._dealt = NamedSharding(self._mesh, _spec("lanes"))
-        self._dealt_state = NamedSharding(self._mesh, _spec(None, None, "lanes"))
+        self._dealt_state = NamedSharding(self._mesh, _spec(None, "lanes"))
+        self._folds = len(data.counts)
         self._data = jax.device_put(data, NamedSharding(self._mesh, _spec()))
         self._programs: dict[tuple[int, bool], tuple[Any, Any]] = {}
 
@@ -99,88 +93,73 @@ class Population:
 
     def fetch(self, state: Lane, lanes: int) -> Lane:
         """Bring the state of a slab of `lanes` lanes home: NumPy leaves (K, S, lanes, ...)."""
-        row, _ = self._deal(lanes, state.loss.shape[2] // self._mesh.size)
-        fetched: Lane = jax.tree.map(lambda leaf: self._gather(leaf, 2, row, lanes), state)
+        dealt = self._deal(lanes, state.loss.shape[1] // self._mesh.size)
+        fetched: Lane = jax.tree.map(
+            lambda leaf: dealt.gather(np.asarray(leaf), 1).swapaxes(0, 1), state
+        )
         return fetched
 
     def _train_slab(self, hyper: Hyper, state: Lane | None, first: int, stop: int) -> Trained:
         lanes, devices = len(hyper.learning_rate), self._mesh.size
-        chunks = -(-lanes // self.shape.lanes)
-        capacity, (start, advance) = self._program(
-            -(-chunks // devices), masked=hyper.feature_mask is not None
-        )
-        row, source = self._deal(lanes, capacity)
-        dealt = jax.device_put(jax.tree.map(lambda leaf: leaf[source], hyper), self._dealt)
+        needed = needed_places(lanes, self.shape.lanes, self._folds, devices)
+        room, (start, advance) = self._program(needed, masked=hyper.feature_mask is not None)
+        dealt = self._deal(lanes, room)
+        own = jax.device_put(jax.tree.map(lambda leaf: leaf[dealt.lane], hyper), self._dealt)
         if state is None:
-            placed = start(self._data)
+            placed = start(self._data, jax.device_put(dealt.fold, self._dealt))
         else:
-            placed = jax.device_put(
-                jax.tree.map(lambda leaf: leaf[:, :, source], state), self._dealt_state
-            )
-        counts = np.bincount(np.arange(chunks) % devices, minlength=devices).astype(np.int32)
+            placed = jax.device_put(jax.tree.map(dealt.spread, state), self._dealt_state)
         out = advance(
             self._data,
-            dealt,
+            own,
             placed,
-            jax.device_put(counts, self._dealt),
+            jax.device_put(dealt.bounds, self._dealt),
             np.int32(first),
             np.int32(stop),
         )
         return Trained(
             out.state,
-            self._gather(out.scores, 1, row, lanes),
-            self._gather(out.finite, 2, row, lanes),
+            dealt.gather(np.asarray(out.scores), 0),
+            dealt.gather(np.asarray(out.finite), 1).swapaxes(0, 1),
         )
 
-    def _deal(self, lanes: int, capacity: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Row of each chunk in the program, and the lane that stands at each place of it.
-
-        Chunk j goes to device j mod D, so that a small cohort keeps every device busy. Places
-        beyond the cohort repeat its last lane.
-        """
-        width, devices = self.shape.lanes, self._mesh.size
-        turn = np.arange(-(-lanes // width))
-        row = turn % devices * capacity + turn // devices
-        source = np.full((devices * capacity, width), lanes - 1)
-        source[row] = np.minimum(np.arange(len(turn) * width), lanes - 1).reshape(-1, width)
-        return row, source
-
-    def _gather(
-        self, values: jax.Array, axis: int, row: npt.NDArray[np.intp], lanes: int
-    ) -> npt.NDArray[Any]:
-        """Bring (..., D * capacity, width, ...) back to (..., lanes, ...)."""
-        found = np.take(np.asarray(values), row, axis=axis)
-        merged = found.reshape(*found.shape[:axis], -1, *found.shape[axis + 2 :])
-        return np.take(merged, np.arange(lanes), axis=axis)
+    def _deal(self, lanes: int, room: int) -> Deal:
+        return deal(lanes, self.shape.lanes, self._folds, self._mesh.size, room)
 
     def _program(self, needed: int, *, masked: bool) -> tuple[int, tuple[Any, Any]]:
-        """The smallest compiled program with room for `needed` chunks a device, or a new one."""
+        """The smallest compiled program with `needed` places on a device, or a new one."""
         fitting = [room for room, kept in self._programs if room >= needed and kept == masked]
-        capacity = min(fitting, default=needed)
+        room = min(fitting, default=needed)
         if not fitting:
             began = time.perf_counter()
-            self._programs[capacity, masked] = self._compile(capacity, masked=masked)
-            lanes = capacity * self._mesh.size * self.shape.lanes
+            self._programs[room, masked] = self._compile(room, masked=masked)
+            lanes = room * self._mesh.size * self.shape.lanes // self._folds
             self.compilations.append(Compilation(lanes, time.perf_counter() - began))
-        return capacity, self._programs[capacity, masked]
+        return room, self._programs[room, masked]
 
-    def _compile(self, capacity: int, *, masked: bool) -> tuple[Any, Any]:
+    def _compile(self, room: int, *, masked: bool) -> tuple[Any, Any]:
         """The program that makes the state before the first step, and the one that trains."""
         width, size = self.shape.lanes, self._mesh.size
-        everywhere, dealt, behind = _spec(), _spec("lanes"), _spec(None, None, "lanes")
+        everywhere, dealt, behind = _spec(), _spec("lanes"), _spec(None, "lanes")
 
-        def begin(data: Data) -> Lane:
-            return start_lanes(self.network, self.shape, data, (capacity, width))
+        def begin(data: Data, folds: jax.Array) -> Lane:
+            return start_places(self.network, self.shape, data, folds)
 
         def advance(
-            data: Data, hyper: Hyper, state: Lane, chunks: jax.Array, first: Any, stop: Any
+            data: Data, hyper: Hyper, state: Lane, bounds: jax.Array, first: Any, stop: Any
         ) -> Trained:
-            return train_folds(self.network, self.shape, data, hyper, state, chunks[0], first, stop)
+            return train_places(
+                self.network, self.shape, data, hyper, state, bounds[0], first, stop
+            )
 
         # Lanes never talk to one another, hence there is nothing to check.
         start = jax.jit(
             jax.shard_map(
-                begin, mesh=self._mesh, in_specs=everywhere, out_specs=behind, check_vma=False
+                begin,
+                mesh=self._mesh,
+                in_specs=(everywhere, dealt),
+                out_specs=behind,
+                check_vma=False,
             )
         )
         train = jax.jit(
@@ -188,22 +167,26 @@ class Population:
                 advance,
                 mesh=self._mesh,
                 in_specs=(everywhere, dealt, behind, dealt, everywhere, everywhere),
-                out_specs=Trained(behind, _spec(None, "lanes"), behind),
+                out_specs=Trained(behind, dealt, behind),
                 check_vma=False,
             ),
             donate_argnums=2,
         )
-        lane = np.ones((size * capacity, width), np.float32)
+        lane = np.ones((size * room, width), np.float32)
         mask = np.ones((*lane.shape, self._data.features.shape[1]), np.float32)
-        hyper, chunks = jax.device_put(
-            (Hyper(lane, lane, lane, lane, mask if masked else None), np.zeros(size, np.int32)),
+        hyper, bounds, folds = jax.device_put(
+            (
+                Hyper(lane, lane, lane, lane, mask if masked else None),
+                np.zeros((size, self._folds, 2), np.int32),
+                np.zeros(size * room, np.int32),
+            ),
             self._dealt,
         )
         with jax.enable_x64(False):  # whatever the user's own code has chosen
-            started = start.lower(self._data).compile()
-            state = jax.tree.map(self._abstract, jax.eval_shape(start, self._data))
+            started = start.lower(self._data, folds).compile()
+            state = jax.tree.map(self._abstract, jax.eval_shape(start, self._data, folds))
             step = np.int32(0)
-            trained = train.lower(self._data, hyper, state, chunks, step, step).compile()
+            trained = train.lower(self._data, hyper, state, bounds, step, step).compile()
         return started, trained
 
     def _abstract(self, leaf: Any) -> Any:

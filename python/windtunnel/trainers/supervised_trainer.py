@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
+from windtunnel.trainers.arrays import LANES, Hyper, Lane, Trained
 from windtunnel.trainers.base import check_hyper, check_task, known_rows, own_progress
 from windtunnel.trainers.devices import choose as choose_devices
 from windtunnel.trainers.layout import check_network, lay_out, needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.population import Compilation, Population
-from windtunnel.trainers.program import LANES, Hyper, Lane, Trained
 from windtunnel.trainers.scoring import Network
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@
 namespace windtunnel {
 
 // Bars that are measured together, once their equity is known.
-inline constexpr std::size_t kMeasuredBars = 16;
+inline constexpr std::size_t kMeasuredBars = 32;
 
 // `Values` is Lane at rest and a level's Row at work.
 template <class Values>
 struct Measures {
     Values peak;              // highest equity so far, the initial capital included
+    Values by_peak;           // one over it
     Values under;             // bars since then
     Values longest;           // most of them
     Values deepest;           // largest fall from the peak, as a fraction of it
@@ -27,10 +28,11 @@ struct Measures {
     Values alive;             // 1 until equity first is at or below zero, then 0
 };
 
-// Measures of a tile, and the equity that waits to be measured: row 0 is the equity before.
+// Measures of a tile, and the bars that wait to be measured: row 0 is the bar before.
 struct MeasuredTile {
     Measures<Lane> so_far;
     Lane equity[kMeasuredBars + 1];
+    Lane inverse[kMeasuredBars + 1];  // one over the equity: a division is dear, so bars share it
     std::size_t waiting = 0;
     std::size_t measured = 0;
     bool may_be_ruined = false;  // an equity at or below zero is among them
@@ -38,8 +40,10 @@ struct MeasuredTile {
     void open(double initial_cash) {
         so_far = {};
         so_far.peak.fill(initial_cash);
+        so_far.by_peak.fill(1.0 / initial_cash);
         so_far.alive.fill(1.0);
         equity[0].fill(initial_cash);
+        inverse[0].fill(1.0 / initial_cash);
         waiting = measured = 0;
         may_be_ruined = false;
     }

@@ -3,43 +3,93 @@
 // Blocks of bars begin at multiples of kMeasuredBars of the history, wherever its pieces end, so
 // that a history in pieces is measured as the whole is, bit for bit.
 
-// What a block of bars adds to the measures of one part. Rows of equity begin with the one before.
+// A bar that is to be measured with its block.
+WINDTUNNEL_INLINE void keep_bar(MeasuredTile& tile, const Row& equity, const Row& inverse) {
+    ++tile.waiting;
+    equity.store(tile.equity[tile.waiting]);
+    inverse.store(tile.inverse[tile.waiting]);
+}
+
+// Joins the moments of `b` bars to those of the `a` before them: the factors, which all lanes share
+// (Pebay 2008, equations 2.1 and 3.1 for two sets).
+struct Joint {
+    double share;  // of an average bar of the block in its sums
+    double mean;
+    double m2;
+    double m3, m3_b, m3_a;
+    double m4, m4_b2, m4_a2, m4_b3, m4_a3;
+
+    Joint(double a, double b) : share(1.0 / b) {
+        const double by_n = 1.0 / (a + b);
+        const double of_a = a * by_n, of_b = b * by_n;
+        mean = of_b;
+        m2 = a * of_b;
+        m3 = m2 * (of_a - of_b);
+        m3_b = 3.0 * of_a;
+        m3_a = 3.0 * of_b;
+        m4 = m2 * (of_a * of_a - of_a * of_b + of_b * of_b);
+        m4_b2 = 6.0 * of_a * of_a;
+        m4_a2 = 6.0 * of_b * of_b;
+        m4_b3 = 4.0 * of_a;
+        m4_a3 = 4.0 * of_b;
+    }
+};
+
+// What a block of bars adds to the measures of one part.
 //
 // Sums of powers are taken of returns less the first of the block, which loses no digits however
-// steady the returns are, and turned into moments about the mean of the block afterwards. Those
-// are joined to the moments of the blocks before (Pebay 2008, equations 2.1 and 3.1 for two sets).
+// steady the returns are, and turned into moments about the mean of the block afterwards.
 template <bool kRuin>
-WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, std::size_t lane) {
-    Measures<Lane>& to = tile.so_far;
-    const std::size_t bars = tile.waiting;
-    const auto row = [&](Lane& of) { return load_part(of.value + lane); };
-    const Part zero{};
-    Part peak = row(to.peak), under = row(to.under), longest = row(to.longest);
-    Part deepest = row(to.deepest), up = row(to.up), down = row(to.down);
-    Part gains = row(to.gains), losses = row(to.losses), downside = row(to.downside);
-    Part alive = row(to.alive);
-    Part before = row(tile.equity[0]);
-    Part shift = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero;
-    for (std::size_t k = 0; k < bars; ++k) {
-        const Part now = row(tile.equity[k + 1]);
-        Part gain = (now - before) / before;
+struct MeasuredPart {
+    Part peak, by_peak, deepest, gains, losses, downside, alive;
+    CountPart under, longest, up{}, down{};
+    Part before, by_before;
+    Part shift{}, s1{}, s2{}, s3{}, s4{};
+
+    WINDTUNNEL_INLINE static Part row(const Lane& of, std::size_t lane) {
+        return load_part(of.value + lane);
+    }
+
+    MeasuredPart() = default;
+    WINDTUNNEL_INLINE MeasuredPart(const MeasuredTile& tile, std::size_t lane)
+        : peak(row(tile.so_far.peak, lane)),
+          by_peak(row(tile.so_far.by_peak, lane)),
+          deepest(row(tile.so_far.deepest, lane)),
+          gains(row(tile.so_far.gains, lane)),
+          losses(row(tile.so_far.losses, lane)),
+          downside(row(tile.so_far.downside, lane)),
+          alive(row(tile.so_far.alive, lane)),
+          under(counts(row(tile.so_far.under, lane))),
+          longest(counts(row(tile.so_far.longest, lane))),
+          before(row(tile.equity[0], lane)),
+          by_before(row(tile.inverse[0], lane)) {}
+
+    WINDTUNNEL_INLINE void bar(Part now, Part by_now, bool is_first) {
+        [[maybe_unused]] const Part zero{};
+        Part gain = (now - before) * by_before;
         if constexpr (kRuin) {
             // From the bar after the ruin there are no returns.
             gain = choose(less(zero, alive), gain, zero);
             alive = choose(less(zero, now), alive, zero);
+            by_peak = choose(less(peak, now), by_now, by_peak);
+        } else {
+            by_peak = smaller(by_peak, by_now);
         }
-        if (k == 0) shift = gain;
+        if (is_first) shift = gain;
         peak = larger(peak, now);
-        under = choose(less(now, peak), under + 1.0, zero);
+        // Signs come from the bits: comparisons take the units that multiply.
+        const Part fallen = peak - now;
+        under = (under + 1) & is_positive(fallen);
         longest = larger(longest, under);
-        deepest = larger(deepest, (peak - now) / peak);
-        const Truth rises = less(zero, gain);
-        const Truth falls = less(gain, zero);
-        up = choose(rises, up + 1.0, up);
-        down = choose(falls, down + 1.0, down);
-        gains = choose(rises, gains + gain, gains);
-        losses = choose(falls, losses + gain, losses);
-        downside = choose(falls, downside + gain * gain, downside);
+        deepest = larger(deepest, fallen * by_peak);
+        const BitsPart falls = is_negative(gain);
+        const Part gained = (Part)((BitsPart)gain & ~falls);
+        const Part lost = (Part)((BitsPart)gain & falls);
+        up -= is_positive(gain);
+        down -= falls;
+        gains += gained;
+        losses += lost;
+        downside += lost * lost;
         const Part off = gain - shift;
         const Part square = off * off;
         s1 += off;
@@ -47,53 +97,73 @@ WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, std::size_t lane) {
         s3 += square * off;
         s4 += square * square;
         before = now;
+        by_before = by_now;
     }
-    const auto keep = [&](Part part, Lane& in) { store_part(part, in.value + lane); };
-    keep(peak, to.peak);
-    keep(under, to.under);
-    keep(longest, to.longest);
-    keep(deepest, to.deepest);
-    keep(up, to.up);
-    keep(down, to.down);
-    keep(gains, to.gains);
-    keep(losses, to.losses);
-    keep(downside, to.downside);
-    keep(alive, to.alive);
 
-    const double b = static_cast<double>(bars);
-    const double a = static_cast<double>(tile.measured);
-    const double n = a + b;
-    const Part off = s1 * (1.0 / b);
-    const Part off2 = off * off;
-    const Part b2 = s2 - off * s1;
-    const Part b3 = s3 - off * (3.0 * s2) + off2 * (2.0 * s1);
-    const Part b4 = s4 - off * (4.0 * s3) + off2 * (6.0 * s2) - off2 * off * (3.0 * s1);
-    const Part a1 = row(to.mean), a2 = row(to.m2), a3 = row(to.m3), a4 = row(to.m4);
-    const Part gap = shift + off - a1;
-    const Part gap2 = gap * gap;
-    const double ab = a * b / n;
-    keep(a4 + b4 + gap2 * gap2 * (ab * (a * a - a * b + b * b) / (n * n)) +
-             gap2 * (b2 * (6.0 * a * a / (n * n)) + a2 * (6.0 * b * b / (n * n))) +
-             gap * (b3 * (4.0 * a / n) - a3 * (4.0 * b / n)),
-         to.m4);
-    keep(
-        a3 + b3 + gap2 * gap * (ab * (a - b) / n) + gap * (b2 * (3.0 * a / n) - a2 * (3.0 * b / n)),
-        to.m3);
-    keep(a2 + b2 + gap2 * ab, to.m2);
-    keep(a1 + gap * (b / n), to.mean);
+    WINDTUNNEL_INLINE void store(MeasuredTile& tile, const Joint& joint, std::size_t lane) const {
+        Measures<Lane>& to = tile.so_far;
+        const auto keep = [lane](Part part, Lane& in) { store_part(part, in.value + lane); };
+        keep(before, tile.equity[0]);
+        keep(by_before, tile.inverse[0]);
+        keep(peak, to.peak);
+        keep(by_peak, to.by_peak);
+        keep(numbers(under), to.under);
+        keep(numbers(longest), to.longest);
+        keep(deepest, to.deepest);
+        keep(row(to.up, lane) + numbers(up), to.up);
+        keep(row(to.down, lane) + numbers(down), to.down);
+        keep(gains, to.gains);
+        keep(losses, to.losses);
+        keep(downside, to.downside);
+        keep(alive, to.alive);
+
+        const Part off = s1 * joint.share;
+        const Part off2 = off * off;
+        const Part b2 = s2 - off * s1;
+        const Part b3 = s3 - off * (3.0 * s2) + off2 * (2.0 * s1);
+        const Part b4 = s4 - off * (4.0 * s3) + off2 * (6.0 * s2) - off2 * off * (3.0 * s1);
+        const Part a2 = row(to.m2, lane), a3 = row(to.m3, lane);
+        const Part gap = shift + off - row(to.mean, lane);
+        const Part gap2 = gap * gap;
+        keep(row(to.m4, lane) + b4 + gap2 * gap2 * joint.m4 +
+                 gap2 * (b2 * joint.m4_b2 + a2 * joint.m4_a2) +
+                 gap * (b3 * joint.m4_b3 - a3 * joint.m4_a3),
+             to.m4);
+        keep(a3 + b3 + gap2 * gap * joint.m3 + gap * (b2 * joint.m3_b - a2 * joint.m3_a), to.m3);
+        keep(a2 + b2 + gap2 * joint.m2, to.m2);
+        keep(row(to.mean, lane) + gap * joint.mean, to.mean);
+    }
+};
+
+template <bool kRuin>
+WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, const Joint& joint, std::size_t lane) {
+    MeasuredPart<kRuin> part(tile, lane);
+    for (std::size_t k = 1; k <= tile.waiting; ++k) {
+        part.bar(load_part(tile.equity[k].value + lane), load_part(tile.inverse[k].value + lane),
+                 k == 1);
+    }
+    part.store(tile, joint, lane);
 }
 
-// Measures what waits, and keeps its last row as the one before.
+// Measures what waits.
 [[gnu::noinline]] inline void measure(MeasuredTile& tile) {
     if (tile.waiting == 0) return;
+    const Joint joint(static_cast<double>(tile.measured), static_cast<double>(tile.waiting));
     for (std::size_t lane = 0; lane < kLanes; lane += WINDTUNNEL_WIDTH) {
         if (tile.may_be_ruined) [[unlikely]] {
-            measure_part<true>(tile, lane);
+            measure_part<true>(tile, joint, lane);
         } else {
-            measure_part<false>(tile, lane);
+            measure_part<false>(tile, joint, lane);
         }
     }
     tile.measured += tile.waiting;
-    tile.equity[0] = tile.equity[tile.waiting];
     tile.waiting = 0;
+}
+
+// After a block of bars, or a piece of one.
+template <class Door>
+WINDTUNNEL_INLINE void finish_block(Tile<Door>& tile) {
+    if (tile.measured != nullptr && tile.measured->waiting == kMeasuredBars) {
+        measure(*tile.measured);
+    }
 }

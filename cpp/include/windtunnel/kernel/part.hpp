@@ -4,6 +4,7 @@
 typedef double Part __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
 typedef float NarrowPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(float))));
 typedef std::int64_t BitsPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
+typedef BitsPart CountPart;  // whole numbers
 
 WINDTUNNEL_INLINE Part magnitude(Part a) {
     return (Part)((BitsPart)a & INT64_MAX);
@@ -136,3 +137,22 @@ WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
 }
 
 #endif
+
+// All bits where a number is below zero, and where it is above; neither is meant for minus zero,
+// which no difference is, nor for NaN.
+WINDTUNNEL_INLINE BitsPart is_negative(Part a) {
+    return (BitsPart)a >> 63;
+}
+WINDTUNNEL_INLINE BitsPart is_positive(Part a) {
+    return -(BitsPart)a >> 63;
+}
+
+WINDTUNNEL_INLINE CountPart larger(CountPart a, CountPart b) {
+    return a < b ? b : a;
+}
+WINDTUNNEL_INLINE CountPart counts(Part numbers) {
+    return __builtin_convertvector(numbers, CountPart);
+}
+WINDTUNNEL_INLINE Part numbers(CountPart counts) {
+    return __builtin_convertvector(counts, Part);
+}

@@ -50,6 +50,7 @@ class Signals {
     bool has_stops() const { return stops_.any(); }
 
     bool packed() const { return flags_.packed; }
+    std::size_t row() const { return row_; }  // bytes
     const std::uint8_t* entries_at(std::size_t row) const { return flags_.entries + row * row_; }
     const std::uint8_t* exits_at(std::size_t row) const { return flags_.exits + row * row_; }
 

@@ -11,6 +11,7 @@ WINDTUNNEL_INLINE void load(Working& a, const Account<Lane>& from) {
     a.band = Row(from.band);
     a.short_value = Row(from.short_value);
     a.equity = Row(from.equity);
+    a.inverse = Row(from.inverse);
     a.turnover = Row(from.turnover);
     a.costs = Row(from.costs);
     a.financing = Row(from.financing);
@@ -27,6 +28,7 @@ WINDTUNNEL_INLINE void store(const Working& a, Account<Lane>& to) {
     a.band.store(to.band);
     a.short_value.store(to.short_value);
     a.equity.store(to.equity);
+    a.inverse.store(to.inverse);
     a.turnover.store(to.turnover);
     a.costs.store(to.costs);
     a.financing.store(to.financing);
@@ -71,9 +73,10 @@ WINDTUNNEL_INLINE void fill_orders(Working& a, Lane& holding, const Mask& order,
     const Row units(holding);
     const Row wanted = select(order, target * capital / price, units);
     const Row change = wanted - units;
-    const Row value = magnitude(change) * price;
+    const Row paid = change * price;
+    const Row value = magnitude(paid);
     const Row cost = value * rates.trading;
-    a.cash -= change * price + cost;
+    a.cash -= paid + cost;
     a.costs += cost;
     a.fills = select(order, a.fills + 1.0, a.fills);
     traded += value;
@@ -129,6 +132,7 @@ WINDTUNNEL_INLINE bool mark_to_close(Working& a, Lane* units, const double* mark
         close_broken(a, units, instruments, broke, cost, bar);
         gross = select(broke, 0.0, gross);
     }
-    a.exposure = select(gross > 0.0, a.exposure + gross / a.equity, a.exposure);
+    a.inverse = 1.0 / a.equity;
+    a.exposure = select(gross > 0.0, a.exposure + gross * a.inverse, a.exposure);
     return closes;
 }

@@ -13,14 +13,6 @@ WINDTUNNEL_INLINE void write_row(double* to, const Sweep<Door>& sweep, const Til
     for (std::size_t l = 0; l < tile.width; ++l) to[tile.configuration[l]] = lane[l];
 }
 
-// After a block of bars, the last equity of which went to `measured`.
-template <class Door>
-WINDTUNNEL_INLINE void finish_block(Tile<Door>& tile, const Lane* measured) {
-    if (measured == nullptr) return;
-    tile.measured->waiting = static_cast<std::size_t>(measured - tile.measured->equity);
-    if (tile.measured->waiting == kMeasuredBars) measure(*tile.measured);
-}
-
 // One instrument's part in the orders of a bar, with every rule.
 // Not inlined, as nothing that is asked for seldom: compilers take minutes over it otherwise.
 template <class Door>
@@ -188,8 +180,6 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
     const Rates rates(sweep.terms);
     const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
     const bool hears_late = delay(sweep.terms.fill) != 0;
-    Lane* measured =
-        tile.measured == nullptr ? nullptr : tile.measured->equity + tile.measured->waiting;
     Working a;
     load(a, tile.account);
     for (std::size_t t = first; t < last; ++t) {
@@ -216,7 +206,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         if (closes) [[unlikely]]
             ask_units(tile, units, instruments);
         if (hears_late) observe(sweep.door, tile, market, t);
-        if (measured != nullptr) a.equity.store(*++measured);
+        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity, a.inverse);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }
@@ -227,5 +217,5 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         }
     }
     store(a, tile.account);
-    finish_block(tile, measured);
+    finish_block(tile);
 }

@@ -18,6 +18,10 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/advance.hpp"
 
+#include "windtunnel/kernel/flags.hpp"
+
+#include "windtunnel/kernel/watched.hpp"
+
 #include "windtunnel/kernel/returns.hpp"
 
 #include "windtunnel/kernel/walk.hpp"

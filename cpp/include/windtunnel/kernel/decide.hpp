@@ -8,14 +8,16 @@ struct Moment {
 };
 
 WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
-    const Row size = magnitude(input);
-    a.peak_input = select(size > a.peak_input, size, a.peak_input);
+    a.peak_input = larger(a.peak_input, magnitude(input));
 }
 
-// The neighbouring tile comes to this bar soon, and no processor guesses the stride in between.
+// The next tiles come to this bar soon, and no processor guesses the stride in between. The third
+// is far enough ahead for memory to answer in time.
 template <class Number>
 WINDTUNNEL_INLINE Row read_tile(const Number* from) {
-    __builtin_prefetch(from + kLanes);
+    for (std::size_t line = 0; line < kLanes * sizeof(Number); line += 64) {
+        __builtin_prefetch(reinterpret_cast<const char*>(from + 3 * kLanes) + line);
+    }
     return Row(from);
 }
 
@@ -131,35 +133,41 @@ WINDTUNNEL_INLINE bool decide(const Policies& policies, Tile<Policies>& tile, Wo
 
 // -- Signals -----------------------------------------------------------------------------------
 
-// Flags of a tile as bits.
-WINDTUNNEL_INLINE std::uint32_t read_flags(const Signals& door, const Signals::Tile& tile,
-                                           const std::uint8_t* row) {
-    if (door.packed()) {
-        const std::uint8_t* from = row + tile.first / 8;
+// Flags of `width` lanes as bits; `from` is where the tile begins in a row.
+template <bool kPacked>
+WINDTUNNEL_INLINE std::uint32_t read_flags(const std::uint8_t* from, std::size_t width) {
+    if constexpr (kPacked) {
         std::uint32_t bits = from[0];
-        if (tile.width > 8) bits |= static_cast<std::uint32_t>(from[1]) << 8;
+        if (width > 8) bits |= static_cast<std::uint32_t>(from[1]) << 8;
         // What a caller left in the bits beyond the last configuration does not count.
-        return bits & ((std::uint32_t{1} << tile.width) - 1);
+        return bits & ((std::uint32_t{1} << width) - 1);
     }
-    const std::uint8_t* from = row + tile.first;
-    if (tile.width == kLanes) [[likely]] {
-        __builtin_prefetch(from + kLanes);
+    if (width == kLanes) [[likely]] {
+        __builtin_prefetch(from + 12 * kLanes);
         return bits_of_lanes(from);
     }
     std::uint8_t part[kLanes] = {};
-    std::memcpy(part, from, tile.width);
+    std::memcpy(part, from, width);
     return bits_of_lanes(part);
 }
 
-// A flag to enter and one to leave on the same bar are no word.
+// What is wished for after a bar. A flag to enter and one to leave together are no word.
+WINDTUNNEL_INLINE std::uint32_t hear(std::uint32_t wish, std::uint32_t entry, std::uint32_t exit) {
+    return (wish | (entry & ~exit)) & ~(exit & ~entry);
+}
 WINDTUNNEL_INLINE void observe(const Signals& door, Tile<Signals>& tile, const Market& market,
                                std::size_t t) {
     for (std::size_t n = 0; n < market.instruments; ++n) {
         const std::size_t at = t * market.instruments + n;
         if (!market.listed[at]) continue;
-        const std::uint32_t entry = read_flags(door, tile.door, door.entries_at(at));
-        const std::uint32_t exit = read_flags(door, tile.door, door.exits_at(at));
-        tile.wishes[n] = (tile.wishes[n] | (entry & ~exit)) & ~(exit & ~entry);
+        const std::size_t width = tile.door.width;
+        const std::size_t offset = door.packed() ? tile.door.first / 8 : tile.door.first;
+        const std::uint8_t* entries = door.entries_at(at) + offset;
+        const std::uint8_t* exits = door.exits_at(at) + offset;
+        tile.wishes[n] = door.packed() ? hear(tile.wishes[n], read_flags<true>(entries, width),
+                                              read_flags<true>(exits, width))
+                                       : hear(tile.wishes[n], read_flags<false>(entries, width),
+                                              read_flags<false>(exits, width));
     }
 }
 

@@ -22,8 +22,6 @@ WINDTUNNEL_INLINE void advance_returns(const Sweep<Exposures<Number>>& sweep,
     const Rates rates(sweep.terms);
     const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
     const std::size_t lag = delay(sweep.terms.fill);
-    Lane* measured =
-        tile.measured == nullptr ? nullptr : tile.measured->equity + tile.measured->waiting;
     Working a;
     load(a, tile.account);
     for (std::size_t t = first; t < last; ++t) {
@@ -73,11 +71,11 @@ WINDTUNNEL_INLINE void advance_returns(const Sweep<Exposures<Number>>& sweep,
             close_ruined(a, held, instruments, sweep.past + t);
         }
         for (std::size_t n = 0; n < instruments; ++n) a.exposure += magnitude(Row(held[n]));
-        if (measured != nullptr) a.equity.store(*++measured);
+        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity, 1.0 / a.equity);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }
     }
     store(a, tile.account);
-    finish_block(tile, measured);
+    finish_block(tile);
 }

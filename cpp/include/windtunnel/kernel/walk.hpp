@@ -15,7 +15,9 @@ void advance(const Sweep<Door>& sweep, Tile<Door>& tile, std::size_t first, std:
     if (kRules != Rules::detailed && sweep.market.instruments == 1) {
         // The most common sweep: loops over instruments vanish, units stay near the registers.
         Lane units = tile.units[0];
-        walk<Door, kRules>(sweep, tile, first, last, 1, &units);
+        if (!go_by_block<kRules>(sweep, tile, first, last, units)) {
+            walk<Door, kRules>(sweep, tile, first, last, 1, &units);
+        }
         tile.units[0] = units;
     } else {
         walk<Door, kRules>(sweep, tile, first, last, sweep.market.instruments, tile.units);

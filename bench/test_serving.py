@@ -25,7 +25,7 @@ from fastapi import Request, Response
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.serving.app import create_app
-from windtunnel.serving.endpoint import _answer_json
+from windtunnel.serving.endpoint import _compute
 from windtunnel.serving.settings import Settings
 
 ROUNDS = 400
@@ -86,7 +86,7 @@ def client(app):
 
 def answer(predictor, body):
     """The bytes of an answer, without HTTP."""
-    return _answer_json(predictor, body, Settings()).content
+    return _compute(predictor, body, None, Settings()).content
 
 
 def bodies(example, rows):

@@ -32,12 +32,12 @@ from pathlib import Path
 import numpy as np
 from windtunnel.deployment.registry import Registry
 from windtunnel.serving import app
-from windtunnel.serving.endpoint import _answer_json
+from windtunnel.serving.endpoint import _compute
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.service import open_predictor
 app.create_app(Path(sys.argv[1]))
 predictor = open_predictor(Registry(sys.argv[1]), None, "champion")
-given = _answer_json(predictor, json.dumps({"features": [[0.0] * 6]}).encode(), Settings())
+given = _compute(predictor, json.dumps({"features": [[0.0] * 6]}).encode(), None, Settings())
 assert len(given.scored.scores) == 1 and json.loads(given.content)["scores"][0] is not None
 print(json.dumps(sorted(sys.modules)))
 """

@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
+from windtunnel.data.panel import Float32Array
 from windtunnel.events import PredictionServed, RowsScored
 from windtunnel.serving import answer
 from windtunnel.serving.answer import Answer
+from windtunnel.serving.arrow import ARROW, read_arrow
 from windtunnel.serving.batching import Batcher
 from windtunnel.serving.features import FLOAT32, read_features, read_float32
 from windtunnel.serving.gate import Gate
@@ -35,12 +38,15 @@ log = logging.getLogger(__name__)
 # Longer bodies are answered in a thread, so that they do not hold up short ones.
 _LONG_JSON = 16 * 2**10
 _LONG_BINARY = 128 * 2**10
-AT_ONCE = _LONG_JSON  # bytes; what is longer is never answered at once
+AT_ONCE = 64 * 2**10  # bytes; what is longer is never answered at once
 _THREADS = 2
 _BINARY = FLOAT32.encode()
 STICKY_KEY = b"x-sticky-key"
 
 Headers = Mapping[bytes, bytes]
+Reader: TypeAlias = Callable[[bytes, Sequence[str]], Float32Array]
+# Bodies that are no JSON by their content type; all of them are answered with float32.
+_READERS: dict[bytes, Reader] = {_BINARY: read_float32, ARROW.encode(): read_arrow}
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told of an error
@@ -96,10 +102,11 @@ class PredictEndpoint:
             try:
                 routes, predictor = self._pick(headers)
                 body = await self._read(headers, receive)
-                binary = _is_binary(headers)
-                given = self._compute(predictor, body, binary)
-                if given is None:
-                    given = await self._compute_later(predictor, body, binary)
+                reader = _reader(headers)
+                if self._batcher is not None or _is_long(body, reader):
+                    given = await self._compute_later(predictor, body, reader)
+                else:
+                    given = _compute(predictor, body, reader, self._settings)
                 reply = self._reply(routes, predictor, given, headers, start, request_id)
             finally:
                 gate.under_way -= 1
@@ -129,7 +136,12 @@ class PredictEndpoint:
             Of at most `AT_ONCE` bytes.
         """
         headers = dict(pairs)
-        if self._batcher is not None or (self._by_address and b"x-forwarded-for" in headers):
+        reader = _reader(headers)
+        if (
+            self._batcher is not None
+            or _is_long(body, reader)
+            or (self._by_address and b"x-forwarded-for" in headers)
+        ):
             return None
         start = time.perf_counter()
         gate = self._gate
@@ -141,8 +153,7 @@ class PredictEndpoint:
             gate.enter()
             try:
                 routes, predictor = self._pick(headers)
-                work = _answer_binary if _is_binary(headers) else _answer_json
-                given = work(predictor, body, self._settings)
+                given = _compute(predictor, body, reader, self._settings)
                 reply = self._reply(routes, predictor, given, headers, start, request_id)
             finally:
                 gate.under_way -= 1
@@ -156,18 +167,14 @@ class PredictEndpoint:
             return routes, routes.champion
         return routes, routes.pick(headers.get(STICKY_KEY))
 
-    def _compute(self, predictor: Predictor, body: bytes, binary: bool) -> Answer | None:
-        """The answer; None when it is long, or to be scored beside others."""
-        if self._batcher is not None or len(body) > (_LONG_BINARY if binary else _LONG_JSON):
-            return None
-        return (_answer_binary if binary else _answer_json)(predictor, body, self._settings)
-
-    async def _compute_later(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
+    async def _compute_later(
+        self, predictor: Predictor, body: bytes, reader: Reader | None
+    ) -> Answer:
         batcher = self._batcher
-        if batcher is None or len(body) > (_LONG_BINARY if binary else _LONG_JSON):
-            return await self._in_thread(predictor, body, binary)
-        if binary:
-            rows = read_float32(body, predictor.row_names)
+        if batcher is None or _is_long(body, reader):
+            return await self._in_thread(predictor, body, reader)
+        if reader is not None:
+            rows = reader(body, predictor.row_names)
             scores = await batcher.score(predictor, rows)
             return Answer(scores.tobytes(), Scored(rows, scores), binary=True)
         request = answer.parse(body)
@@ -240,13 +247,11 @@ class PredictEndpoint:
                 )
             )
 
-    async def _in_thread(self, predictor: Predictor, body: bytes, binary: bool) -> Answer:
-        work: Callable[[Predictor, bytes, Settings], Answer]
-        work = _answer_binary if binary else _answer_json
+    async def _in_thread(self, predictor: Predictor, body: bytes, reader: Reader | None) -> Answer:
         seconds = self._settings.answer_seconds
         try:
             async with asyncio.timeout(seconds), self._threads:
-                return await asyncio.to_thread(work, predictor, body, self._settings)
+                return await asyncio.to_thread(_compute, predictor, body, reader, self._settings)
         except TimeoutError:
             raise Refusal(
                 "timeout",
@@ -279,12 +284,26 @@ class PredictEndpoint:
         return b"".join(parts) if parts else body
 
 
-def _is_binary(headers: Headers) -> bool:
-    kind = headers.get(b"content-type")
-    return kind is not None and kind.startswith(_BINARY)
+def _reader(headers: Headers) -> Reader | None:
+    """What reads the rows of a body; None for JSON, which is what it is without a type."""
+    kind = headers.get(b"content-type", b"")
+    found = _READERS.get(kind)
+    if found is None and kind:
+        return _READERS.get(kind.partition(b";")[0].strip().lower())
+    return found
 
 
-def _answer_json(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
+def _is_long(body: bytes, reader: Reader | None) -> bool:
+    return len(body) > (_LONG_JSON if reader is None else _LONG_BINARY)
+
+
+def _compute(
+    predictor: Predictor, body: bytes, reader: Reader | None, settings: Settings
+) -> Answer:
+    if reader is not None:
+        rows = reader(body, predictor.row_names)
+        scores = predictor.score(rows)
+        return Answer(scores.tobytes(), Scored(rows, scores), binary=True)
     request = answer.parse(body)
     if "features" not in request:
         age = settings.max_age_seconds
@@ -292,10 +311,3 @@ def _answer_json(predictor: Predictor, body: bytes, settings: Settings) -> Answe
     rows = read_features(request["features"], predictor.row_names)
     scores = predictor.score(rows)
     return Answer(answer.scores_reply(predictor, scores), Scored(rows, scores))
-
-
-def _answer_binary(predictor: Predictor, body: bytes, settings: Settings) -> Answer:
-    del settings  # no timestamp in it to be stale
-    rows = read_float32(body, predictor.row_names)
-    scores = predictor.score(rows)
-    return Answer(scores.tobytes(), Scored(rows, scores), binary=True)

@@ -61,7 +61,7 @@ def read_features(features: object, names: Sequence[str]) -> Float32Array:
     values = read_numbers(flat, lambda i: f"features[{i // width}][{i % width}]")
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32).reshape(-1, width)
-    _check_finite(narrow, "is beyond the range of float32", lambda i: flat[i])
+    check_finite(narrow, "is beyond the range of float32", lambda i: flat[i])
     return narrow
 
 
@@ -90,7 +90,7 @@ def read_float32(body: bytes, names: Sequence[str]) -> Float32Array:
     numbers = np.frombuffer(body, _FLOAT32)
     rows = numbers.reshape(-1, width)
     if not surely_finite(numbers):
-        _check_finite(rows, "is not a finite number", lambda i: float(rows.flat[i]))
+        check_finite(rows, "is not a finite number", lambda i: float(rows.flat[i]))
     return rows
 
 
@@ -135,9 +135,16 @@ def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Ar
     return array
 
 
-def _check_finite(
+def check_finite(
     rows: npt.NDArray[np.float32], problem: str, value: Callable[[int], object]
 ) -> None:
+    """Refuse rows (R, F) with a number that is not finite.
+
+    Raises
+    ------
+    Refusal
+        Naming the first by row and column, with `value` of its flat index.
+    """
     finite = np.isfinite(rows)
     if not finite.all():
         i, width = int(np.argmin(finite)), rows.shape[1]

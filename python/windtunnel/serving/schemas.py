@@ -13,6 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.json_schema import models_json_schema
 
+from windtunnel.serving.arrow import ARROW
+from windtunnel.serving.features import FLOAT32
+
 PREDICT = "/v1/predict"
 
 Timestamp = Annotated[str, StringConstraints(min_length=10)]
@@ -259,14 +262,17 @@ def describe(app: FastAPI) -> dict[str, Any]:
         names, definitions = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]
         document["components"]["schemas"].update(definitions["$defs"])
         predict = document["paths"][PREDICT]["post"]
-        floats = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        floats = {FLOAT32: binary}
         predict["requestBody"] = {
             "required": True,
-            "description": "Bars or features as JSON, or rows of features as little-endian "
-            "float32, row after row; then the answer is one float32 score a row.",
+            "description": "Bars or features as JSON; or rows of features as little-endian "
+            "float32, row after row, or as an Arrow stream with a column a feature or one column "
+            "of fixed-size lists. Rows that are no JSON are answered with one float32 a row.",
             "content": {
                 "application/json": {"schema": {"anyOf": list(names.values())}},
                 **floats,
+                ARROW: binary,
             },
         }
         predict["responses"]["200"]["content"] |= floats

@@ -205,6 +205,7 @@ def test_rows_of_requests_that_arrive_together_get_their_own_scores(server, exam
         (b"\x00" * 23, "has 23 bytes, a row has 24"),
         (b"\x00\x00\xc0\x7f" * 6, "is not a finite number"),
         (b"\x00\x00\x80\x7f" * 6, "is not a finite number"),
+        (b"\x01\x00\x80\x7f" * 6, "is not a finite number"),
     ],
 )
 def test_binary_rows_are_checked(server, content, told):

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from windtunnel.data.panel import Float32Array
 from windtunnel.errors import BacktestError, FeatureError
-from windtunnel.serving.features import surely_finite
+from windtunnel.serving.features import all_finite
 from windtunnel.serving.predictor import Decisions, Predictor, Scored
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.session import Kept, read_session
@@ -247,7 +247,7 @@ def _plain(values: np.ndarray[Any, Any]) -> list[float | None]:
     """Flat list for JSON: what is not finite has no number there and becomes null."""
     flat = values.ravel()
     numbers: list[float | None] = flat.tolist()
-    if surely_finite(flat):
+    if all_finite(flat):
         return numbers
     fine = np.isfinite(flat)
     return [value if ok else None for value, ok in zip(numbers, fine.tolist(), strict=True)]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.data.panel import Float32Array
-from windtunnel.serving.features import check_finite, surely_finite
+from windtunnel.serving.features import all_finite, check_finite
 from windtunnel.serving.flatbuffer import MalformedError, Table
 from windtunnel.serving.refusal import Refusal
 
@@ -144,7 +144,7 @@ def read_arrow(body: bytes, names: Sequence[str]) -> Float32Array:
             _seen[key] = batches[0]
     if not len(rows):
         raise Refusal("shape", "body", 0, "holds no row", "Send at least one row")
-    if not surely_finite(rows.ravel()):
+    if not all_finite(rows):
         check_finite(rows, "is not a finite number of float32", lambda i: float(rows.flat[i]))
     return rows
 

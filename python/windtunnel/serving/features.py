@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -56,7 +55,7 @@ def read_features(features: object, names: Sequence[str]) -> Float32Array:
             except OverflowError:  # an integer beyond float64
                 pass
             else:
-                if surely_finite(narrow):
+                if all_finite(narrow):
                     return narrow.reshape(-1, width)
     values = read_numbers(flat, lambda i: f"features[{i // width}][{i % width}]")
     with np.errstate(over="ignore"):
@@ -89,22 +88,14 @@ def read_float32(body: bytes, names: Sequence[str]) -> Float32Array:
         )
     numbers = np.frombuffer(body, _FLOAT32)
     rows = numbers.reshape(-1, width)
-    if not surely_finite(numbers):
+    if not all_finite(numbers):
         check_finite(rows, "is not a finite number", lambda i: float(rows.flat[i]))
     return rows
 
 
-def surely_finite(numbers: npt.NDArray[np.floating]) -> bool:
-    """Whether all numbers are finite, in half the time of a look at each.
-
-    Squares of float32 are summed as float64, which cannot hold them wrongly; of float64
-    numbers beyond 1e150 it may say False although they are finite, which asks for a look.
-    """
-    wide = numbers.astype(np.float64)
-    if numbers.dtype == np.float32:
-        return math.isfinite(wide.dot(wide))
-    with np.errstate(over="ignore"):
-        return math.isfinite(wide.dot(wide))
+def all_finite(numbers: npt.NDArray[np.floating]) -> bool:
+    """Whether all numbers are finite: of few, in half the time that ``.all()`` takes."""
+    return b"\0" not in np.isfinite(numbers).tobytes()
 
 
 def read_numbers(values: list[object], place: Callable[[int], str]) -> Float64Array:

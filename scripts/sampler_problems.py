@@ -1,4 +1,4 @@
-"""Problems on which samplers are compared: six made up, two real, all maximised."""
+"""Problems on which samplers are compared: seven made up, two real, all maximised."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Problem:
     name: str
     space: dict[str, BaseDistribution]
     evaluate: Callable[[Sequence[Params]], list[float]]
+    real: bool = False
 
 
 def synthetic() -> list[Problem]:
@@ -107,8 +108,8 @@ def real() -> list[Problem]:
     both = to_distributions(study.search)
     only = {name: kind for name, kind in both.items() if name.startswith("policy.")}
     return [
-        Problem("equities: network, 7", both, trained),
-        Problem("equities: policy, 3", only, traded),
+        Problem("equities: network, 7", both, trained, real=True),
+        Problem("equities: policy, 3", only, traded, real=True),
     ]
 
 

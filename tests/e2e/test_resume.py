@@ -49,9 +49,8 @@ def assert_same(run: Path, finished: Finished) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "stage", ["study.toml", "cohorts/0000", "cohorts/0001", "trials.parquet", "bundle"]
-)
+# By the command line, as a user would; test_kills.py does so at random moments of all stages.
+@pytest.mark.parametrize("stage", ["cohorts/0000", "bundle"])
 def test_killed_and_resumed_equals_uninterrupted(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path, stage: str
 ) -> None:

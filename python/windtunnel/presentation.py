@@ -13,6 +13,7 @@ import polars as pl
 from windtunnel import environment, extend
 from windtunnel.config import to_toml
 from windtunnel.config.study import FloatRange
+from windtunnel.config.tuning import MINIMISED
 from windtunnel.findings.rivals import Rival
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.reports import data as page
@@ -71,6 +72,9 @@ def report_data(found: Findings) -> page.ReportData:
             if found.trials[name].dtype.is_numeric() and found.trials[name].drop_nulls().len()
         ),
         objective=study.study.objective,
+        further=tuple(
+            page.Further(name=name, minimised=name in MINIMISED) for name in study.tuning.also
+        ),
         champion=found.champion.number,
         champion_rule=(
             f"It was chosen by its plateau: on average over it and its "

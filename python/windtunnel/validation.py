@@ -7,6 +7,7 @@ knows nothing of how it trains or of who suggested the configurations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from windtunnel import extend, splits
+from windtunnel import extend, overfitting, splits
 from windtunnel import labels as labelling
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
@@ -283,9 +284,12 @@ class Pipeline:
         learning = ml_metrics(fit.scores, labels, course.labels.kind)
         lanes = range(result.equity.shape[1])
         failed = np.array([lane in fit.failures for lane in lanes])
+        if course.study.weighs("deflated_sharpe"):
+            financial |= {"deflated_sharpe": self._deflated(financial, result)}
         objective = financial[course.study.study.objective]
         # Cash has no Sharpe ratio; to the search it is worth nothing, neither good nor bad.
-        objective = np.where(result.fills == 0, 0.0, objective)
+        if course.study.study.objective != "deflated_sharpe":
+            objective = np.where(result.fills == 0, 0.0, objective)
         columns: dict[str, object] = {
             "state": ["failed" if flag else "complete" for flag in failed],
             "reason": [fit.failures.get(lane, "") for lane in lanes],
@@ -316,6 +320,20 @@ class Pipeline:
             if table.schema[name].is_float()
             else pl.when(hollow).then(None).otherwise(pl.col(name)).alias(name)
             for name in measured
+        )
+
+    def _deflated(
+        self, financial: Mapping[str, Float64Array], result: BacktestResult
+    ) -> Float64Array:
+        """(C,) deflated Sharpe ratios by the plan; cash has a Sharpe ratio of 0."""
+        course = self.course
+        idle = result.fills == 0
+        return overfitting.dsr_by_plan(
+            np.where(idle, 0.0, financial["sharpe"]) / math.sqrt(course.periods_per_year),
+            len(result.equity),
+            trials=course.study.study.trials,
+            skewness=np.where(idle, 0.0, financial["skewness"]),
+            kurtosis=np.where(idle, 3.0, financial["kurtosis"]),
         )
 
     def take_own_steps(

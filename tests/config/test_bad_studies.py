@@ -30,6 +30,8 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("study.cohort", -4, ["study.cohort", "-4"]),
     ("study.seed", -1, ["study.seed", "-1"]),
     ("study.objective", "profit", ["study.objective", "'sharpe'", "'profit'"]),
+    ("tuning.also", ["sharpe"], ["tuning.also", "study.objective", "second time"]),
+    ("tuning.also", ["turnover", "turnover"], ["names an objective twice"]),
     ("data.source", None, ["data.source", "string"]),
     ("data.columns", {"clse": "c"}, ["data.columns", "'clse'"]),
     ("data.periods_per_year", 0, ["data.periods_per_year", "greater than or equal to 1"]),

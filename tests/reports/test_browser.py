@@ -13,10 +13,15 @@ from windtunnel.reports.browser import WIDTH, export, find_browser, read_back
 from windtunnel.reports.html import pictures, render, write
 
 from .sample import report_data
+from .test_front import RETURN, TURNOVER, several
 from .test_html import hostile_data
 
 browser = pytest.mark.browser
 needed = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine")
+
+
+def several_objectives():
+    return several(TURNOVER, RETURN)
 
 
 def errors(dom: str) -> str | None:
@@ -26,7 +31,7 @@ def errors(dom: str) -> str | None:
 
 @browser
 @needed
-@pytest.mark.parametrize("make", [report_data, hostile_data])
+@pytest.mark.parametrize("make", [report_data, hostile_data, several_objectives])
 def test_every_picture_is_drawn_without_an_error(make, tmp_path):
     data = make()
     dom = read_back(write(data, tmp_path / "report.html"))

@@ -90,7 +90,9 @@ class StudySection(Section):
     )
     objective: Objective = Field(
         default="sharpe",
-        description="Metric of the out-of-sample equity after costs that is maximised.",
+        description="Metric of the out-of-sample equity after costs that is maximised. "
+        "'deflated_sharpe' is the probability that the true Sharpe ratio exceeds what the "
+        "luckiest of `trials` worthless trials would show.",
     )
 
 
@@ -291,6 +293,10 @@ class StudyFile(Section):
             )
         return self
 
+    def weighs(self, name: str) -> bool:
+        """Whether a metric is one of the study's objectives."""
+        return name in {self.study.objective, *self.tuning.also}
+
     @property
     def proportional(self) -> bool:
         """Whether a score is the exposure itself, so that no thresholds stand between them."""
@@ -317,6 +323,14 @@ class StudyFile(Section):
         if problem:
             raise ValueError(problem)
         parents_first(self.search)
+        return self
+
+    @model_validator(mode="after")
+    def _objectives_differ(self) -> Self:
+        if self.study.objective in self.tuning.also:
+            raise ValueError(
+                f"tuning.also: names study.objective, {self.study.objective!r}, a second time"
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,9 +8,16 @@ from pydantic import Field, model_validator
 
 from windtunnel.config.section import Section
 
-Objective: TypeAlias = Literal["sharpe", "sortino", "calmar", "total_return"]
+Objective: TypeAlias = Literal["sharpe", "deflated_sharpe", "sortino", "calmar", "total_return"]
 FurtherObjective: TypeAlias = Literal[
-    "sharpe", "sortino", "calmar", "total_return", "max_drawdown", "turnover", "volatility"
+    "sharpe",
+    "deflated_sharpe",
+    "sortino",
+    "calmar",
+    "total_return",
+    "max_drawdown",
+    "turnover",
+    "volatility",
 ]
 # Further objectives of which less is better.
 MINIMISED = ("max_drawdown", "turnover", "volatility")

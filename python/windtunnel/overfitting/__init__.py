@@ -10,6 +10,7 @@ from windtunnel.overfitting.bootstrap import SharpeInterval, bootstrap_sharpe_in
 from windtunnel.overfitting.clusters import TrialClusters, cluster_trials
 from windtunnel.overfitting.effective import EffectiveTrials, effective_trials
 from windtunnel.overfitting.pbo import BacktestOverfitting, pbo
+from windtunnel.overfitting.plan import dsr_by_plan
 from windtunnel.overfitting.plateau import plateau
 from windtunnel.overfitting.sharpe import (
     deflation_threshold,
@@ -43,6 +44,7 @@ __all__ = [
     "common_block_length",
     "deflation_threshold",
     "dsr",
+    "dsr_by_plan",
     "effective_trials",
     "expected_maximum",
     "minimum_backtest_length",

@@ -90,6 +90,14 @@ class Dimension:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Further:
+    """An objective beside the study's own: its column, and whether less of it is better."""
+
+    name: str
+    minimised: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CostRow:
     """The champion again with all costs multiplied by `multiple`."""
 
@@ -150,6 +158,8 @@ class ReportData:
         Columns `number`, `state` ('complete', 'failed', 'pruned'), `objective` (null or NaN
         when there is none), one column for each of `dimensions`, and metrics (`sharpe` is
         drawn as the luck picture when present).
+    further : tuple of Further
+        The other objectives of a study that has several; their Pareto front is drawn.
     champion_metrics, buy_and_hold_metrics : mappings
         Keys of `metrics.financial_metrics`, `metrics.ml_metrics` and the engine's totals;
         `glossary.METRICS` holds their names and units, other keys are shown as they are.
@@ -188,6 +198,7 @@ class ReportData:
     trials: pl.DataFrame
     dimensions: tuple[Dimension, ...]
     objective: str
+    further: tuple[Further, ...] = ()
     champion: int
     champion_rule: str = ""
     champion_metrics: Mapping[str, Number]
@@ -227,7 +238,8 @@ class ReportData:
         if self.holdout is not None:
             size = self.holdout.timestamps.size
             _same_length("holdout.", self.holdout, size, "champion_equity", "buy_and_hold_equity")
-        wanted = ["number", "state", "objective", *(item.name for item in self.dimensions)]
+        named = (item.name for item in (*self.dimensions, *self.further))
+        wanted = ["number", "state", "objective", *named]
         absent = [name for name in wanted if name not in self.trials.columns]
         if absent:
             raise ReportError(

@@ -24,6 +24,7 @@ METRICS: dict[str, Term] = {
     "cagr": Term("Growth a year (CAGR)", "percent", "% a year"),
     "volatility": Term("Volatility", "percent", "% a year"),
     "sharpe": Term("Sharpe ratio", "ratio", "a year"),
+    "deflated_sharpe": Term("Deflated Sharpe ratio", "probability", "probability, planned trials"),
     "sortino": Term("Sortino ratio", "ratio", "a year"),
     "calmar": Term("Calmar ratio", "ratio", "CAGR / max drawdown"),
     "max_drawdown": Term("Max drawdown", "percent", "% below the peak"),

@@ -25,6 +25,7 @@ from windtunnel.reports import (
     detail_tables,
     figures,
     formats,
+    front,
     luck_figures,
     skill_figures,
     tables,
@@ -92,6 +93,8 @@ def pictures(data: ReportData) -> dict[str, Figure]:
         "decay": skill_figures.decay(data),
         "contributions": skill_figures.contributions(data),
     }
+    for place, figure in enumerate(front.pictures(data).values()):
+        found[f"front{place}"] = figure
     for place, section in enumerate(data.own_sections):
         found[f"own{place}"] = section.figure
     for place, figure in enumerate(trial_figures.slices(data).values()):
@@ -128,6 +131,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "statistics": tables.statistics(data),
         "costs": tables.costs(data),
         "best": tables.best_trials(data),
+        "front": front.table(data),
         "instruments": tables.instruments(data),
         "states": {str(state): int(count) for state, count in states},
         "drawn": drawn,

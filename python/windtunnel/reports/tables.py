@@ -193,7 +193,7 @@ def best_trials(data: ReportData) -> Table:
         Column("Rank"),
         Column("Trial"),
         Column("Objective", data.objective),
-        *(_searched(name) for name in names),
+        *(searched(name) for name in names),
     )
     marked = top["number"].to_list().index(data.champion)
     return Table("Best trials by objective (◆ the champion)", columns, tuple(rows), marked)
@@ -262,7 +262,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
     return tuple(found)
 
 
-def _searched(name: str) -> Column:
+def searched(name: str) -> Column:
     """The header of a searched dimension: the field, and the study file's table beneath."""
     table, _, field = name.rpartition(".")
     return Column(field, table)

@@ -2,16 +2,17 @@
 
 A Tune trial costs a second or more to place, a call of an actor a millisecond. So each Tune
 trial is a worker that stays for the whole study and takes part after part from one queue. A
-worker that dies is started again by Tune; the part that it had goes back into the queue. What
-is told, and in which order, is decided by the process that carries the study out.
+worker that dies is started again by Tune; the part that it had goes back into the queue, as
+does that of a worker that gives no sign of life. What is told, and in which order, is decided
+by the process that carries the study out, which waits for nobody without an end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,16 @@ from typing import Any, Self
 
 from windtunnel.assessor import Assessor, Past
 from windtunnel.errors import RunError, TrainingError
-from windtunnel.ray_board import Board
+from windtunnel.ray_board import GRACE, Board, Standing
 from windtunnel.rungs import Assessed
 from windtunnel.validation import Params
 
-PAUSE = 0.05  # seconds between two looks at the queue
+PAUSE = 0.02  # seconds between two looks at the queue
+FAREWELL = 30.0  # seconds that the workers have to go home
+BEAT = 2.0  # seconds between two signs of life of a worker that is busy
+# Seconds without a sign of life of anybody after which a search is given up. A cluster that
+# has to start machines first takes minutes.
+PATIENCE = 600.0
 
 
 @dataclass
@@ -41,12 +47,16 @@ class RayWorkers:
         The cluster; a local one is started when None.
     folder : Path
         Where Tune keeps its notes.
+    grace, patience : float
+        As `ray_board.GRACE` and `PATIENCE`.
     """
 
     make: Callable[[], Assessor]
     workers: int
     address: str | None
     folder: Path
+    grace: float = GRACE
+    patience: float = PATIENCE
     _board: Any = None
     _thread: threading.Thread | None = None
     _started: bool = False
@@ -69,7 +79,7 @@ class RayWorkers:
                 num_cpus=self.workers + 1 if self.address is None else None,
             )
             self._started = True
-        self._board = ray.remote(num_cpus=0)(Board).remote()
+        self._board = ray.remote(num_cpus=0)(Board).remote(self.grace)
         self._thread = threading.Thread(target=self._place, daemon=True)
         self._thread.start()
         return self
@@ -82,9 +92,10 @@ class RayWorkers:
     ) -> None:
         import ray  # noqa: PLC0415 - an extra
 
-        ray.get(self._board.close.remote())
+        with contextlib.suppress(ray.exceptions.RayError):  # a cluster that is gone is left alone
+            ray.get(self._board.close.remote(), timeout=FAREWELL)
         if self._thread is not None:
-            self._thread.join(timeout=30)
+            self._thread.join(timeout=FAREWELL)
         if self._started:
             ray.shutdown()
 
@@ -94,32 +105,35 @@ class RayWorkers:
         Raises
         ------
         TrainingError
-            The workers are gone, and Ray does not bring them back.
+            The workers are gone, and Ray does not bring them back; or nobody answers.
         """
-        import ray  # noqa: PLC0415 - an extra
-
-        tasks = [([dict(point) for point in part], cohort, past) for part in parts]
-        ray.get(self._board.want.remote(tasks))
+        self._ask("want", [([dict(point) for point in part], cohort, past) for part in parts])
         while True:
-            done, errors = ray.get(self._board.state.remote())
-            if errors:
-                raise errors[0]
-            if done == len(parts):
-                found = ray.get(self._board.collect.remote())
+            standing: Standing = self._ask("state")
+            if standing.errors:
+                raise standing.errors[0]
+            if standing.done == len(parts):
+                found = self._ask("collect")
                 return [found[place] for place in range(len(parts))]
             if self._thread is None or not self._thread.is_alive():
-                raise TrainingError(
-                    f"tuning.executor: the Ray workers ended ({self._trouble or 'no reason'})",
-                    "Look at the cluster, then `windtunnel resume` the run",
-                )
+                raise _gone(f"the Ray workers ended ({self._trouble or 'no reason'})")
+            if standing.silence > self.patience:
+                raise _gone(f"no Ray worker gave a sign of life for {standing.silence:.0f} s")
             time.sleep(PAUSE)
 
     def pids(self) -> dict[str, int]:
         """Process of every worker, by name."""
+        found: dict[str, int] = self._ask("pids")
+        return found
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """What the board says."""
         import ray  # noqa: PLC0415 - an extra
 
-        found: dict[str, int] = ray.get(self._board.pids.remote())
-        return found
+        try:
+            return ray.get(getattr(self._board, method).remote(*arguments), timeout=self.patience)
+        except ray.exceptions.RayError as error:
+            raise _gone(f"the Ray cluster does not answer ({type(error).__name__})") from error
 
     def _place(self) -> None:
         """Run the workers as trials of Tune until the board is closed."""
@@ -149,21 +163,36 @@ def _work(config: dict[str, Any], board: Any, make: Callable[[], Assessor]) -> N
 
     worker, pid = config["worker"], os.getpid()
     ray.get(board.enter.remote(worker, pid))
-    assessor = make()
+    home = threading.Event()
+
+    def beat() -> None:
+        while not home.wait(BEAT):
+            board.beat.remote(worker, pid)
+
+    threading.Thread(target=beat, daemon=True).start()
     done = 0
-    while True:
-        order, task = ray.get(board.take.remote(worker, pid))
-        if order == "end":
-            break
-        if order == "wait":
-            time.sleep(PAUSE)
-            continue
-        place, (params, cohort, past) = task
-        try:
-            found = assessor.assess(params, cohort, past)
-        except Exception as error:  # noqa: BLE001 - raised again where the study is carried out
-            ray.get(board.fail.remote(error))
-            break
-        ray.get(board.give.remote(worker, place, found))
-        done += 1
-    tune.report({"parts": done, "life": uuid.uuid4().hex})
+    try:
+        assessor = make()
+        while True:
+            order, task = ray.get(board.take.remote(worker, pid))
+            if order == "end":
+                break
+            if order == "wait":
+                time.sleep(PAUSE)
+                continue
+            ticket, (params, cohort, past) = task
+            ray.get(board.give.remote(worker, ticket, assessor.assess(params, cohort, past)))
+            done += 1
+    except ray.exceptions.RayError:  # the board is gone: Tune decides what becomes of this worker
+        raise
+    except Exception as error:  # noqa: BLE001 - raised again where the study is carried out
+        ray.get(board.fail.remote(error))
+    finally:
+        home.set()
+    tune.report({"parts": done})
+
+
+def _gone(problem: str) -> TrainingError:
+    return TrainingError(
+        f"tuning.executor: {problem}", "Look at the cluster, then `windtunnel resume` the run"
+    )

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from polars.testing import assert_frame_equal
 from windtunnel import events
 from windtunnel.assessor import Assessor
 from windtunnel.campaign import Campaign, InProcess, split
-from windtunnel.ray_workers import RayWorkers
 from windtunnel.runs import Run
 from windtunnel.shared_parts import SharedParts, help_with
 from windtunnel.tuning.strategy import Suggestion
@@ -141,40 +138,4 @@ def test_a_helper_takes_parts_while_another_is_busy(
     )
     helper.join(timeout=60)
     assert helped[0] >= 4  # of 8
-    assert_frame_equal(table, alone, check_exact=True)
-
-
-@pytest.fixture
-def ray_workers(study_of: Make, tmp_path: Path) -> Callable[[Assessor], RayWorkers]:
-    pytest.importorskip("ray.tune")
-    from windtunnel.data import load
-    from windtunnel.executors import _in_worker
-
-    def make(assessor: Assessor) -> RayWorkers:
-        bars = load.load_bars(assessor.study.data, Path())
-        return RayWorkers(partial(_in_worker, assessor.study, bars), 2, None, tmp_path / "tune")
-
-    return make
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    "WINDTUNNEL_TEST_RAY" not in os.environ, reason="WINDTUNNEL_TEST_RAY is not set"
-)
-@pytest.mark.filterwarnings("ignore")  # of Ray's own
-def test_ray_finishes_with_every_trial_told_once_though_a_worker_is_killed(
-    alone: pl.DataFrame, assessor: Assessor, ray_workers: Make, tmp_path: Path
-) -> None:
-    run = start_run(tmp_path, assessor)
-    killed: list[int] = []
-    with ray_workers(assessor) as workers:
-
-        def kill_one(event: events.Event) -> None:
-            if isinstance(event, events.CohortFinished) and not killed:
-                killed.append(next(iter(workers.pids().values())))
-                os.kill(killed[0], signal.SIGKILL)
-
-        table = carry_out(run, assessor, workers, kill_one)
-        assert killed
-    assert table["number"].to_list() == list(range(16))
     assert_frame_equal(table, alone, check_exact=True)

@@ -238,7 +238,7 @@ class ReportData:
         if self.holdout is not None:
             size = self.holdout.timestamps.size
             _same_length("holdout.", self.holdout, size, "champion_equity", "buy_and_hold_equity")
-        named = (item.name for item in (*self.dimensions, *self.further))
+        named = [item.name for item in self.dimensions] + [item.name for item in self.further]
         wanted = ["number", "state", "objective", *named]
         absent = [name for name in wanted if name not in self.trials.columns]
         if absent:

@@ -89,6 +89,8 @@ void run(const Door& door, const PanelView& panel, const Terms& terms, const Res
     parallel_for(state.groups.size(), workers, [&](std::size_t i) {
         if (begin == 0) open_group(sweep, state.groups[i]);
         run_group(sweep, advance, state.groups[i], begin);
+        // Nothing comes after a whole history: the state of a group need not wait for the others.
+        if (progress == nullptr) state.groups[i] = {};
     });
     state.bars = sweep.past + market.bars;
     if (progress != nullptr) state.last = market.at_end();

@@ -200,6 +200,17 @@ class OutcomesArrived(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomesCounted(Event):
+    """What became of the outcomes that a client posted, see `serving.outcomes.Receipt`."""
+
+    model: str
+    accepted: int
+    duplicate: int
+    late: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
 class AliasMoved(Event):
     """An alias of the registry points elsewhere: a promotion, a canary, a rollback.
 

@@ -18,6 +18,7 @@ from windtunnel.events import (
     AlertRaised,
     AlertResolved,
     Event,
+    OutcomesCounted,
     PredictionFailed,
     PredictionRefused,
     PredictionServed,
@@ -50,6 +51,7 @@ class PrometheusObserver:
         PredictionRefused,
         PredictionFailed,
         ShadowAnswered,
+        OutcomesCounted,
         AlertRaised,
         AlertResolved,
     )
@@ -59,6 +61,7 @@ class PrometheusObserver:
         self._refusals: Tally[tuple[str, str]] = Tally()
         self._failures: Tally[tuple[str, str]] = Tally()
         self._comparisons: dict[tuple[str, str, str, str], float] = {}
+        self._outcomes: Tally[tuple[str, str]] = Tally()
         self._alerts: Tally[tuple[str, str]] = Tally()
         self._open: set[tuple[str, str, str]] = set()
         self._queues: list[QueuedObserver] = []
@@ -75,6 +78,9 @@ class PrometheusObserver:
             self._failures[event.model, str(event.version)] += 1
         elif isinstance(event, ShadowAnswered):
             self._compare(event)
+        elif isinstance(event, OutcomesCounted):
+            for what in ("accepted", "duplicate", "late", "unknown"):
+                self._outcomes[event.model, what] += getattr(event, what)
         elif isinstance(event, AlertRaised):
             self._alerts[event.rule, event.severity] += 1
             self._open.add((event.rule, event.severity, event.subject))
@@ -121,6 +127,12 @@ class PrometheusObserver:
             "Requests of a shadow, by outcome; one whose decisions differ in part is shared out",
             ("model", "champion", "canary", "outcome"),
             self._comparisons,
+        )
+        yield _counter(
+            "windtunnel_outcomes",
+            "Outcomes posted, by what became of them",
+            ("model", "outcome"),
+            self._outcomes,
         )
         yield _counter("windtunnel_alerts", "Alerts raised", ("rule", "severity"), self._alerts)
         standing = GaugeMetricFamily(

@@ -27,6 +27,7 @@ from windtunnel.serving.faults import answer_errors
 from windtunnel.serving.follow import Follower
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.headers import SafeHeaders
+from windtunnel.serving.outcomes import Decided, outcomes_router
 from windtunnel.serving.page import page
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
@@ -79,6 +80,8 @@ def create_app(
 
     status = Status()
     bus.subscribe(status, *Status.kinds)
+    decided = Decided(bus)
+    bus.subscribe(decided, *Decided.kinds)
     trial = None
     if settings.judge is not None:
         trial = CanaryTrial(service, settings.judge)
@@ -121,6 +124,7 @@ def create_app(
     app.add_middleware(SafeHeaders, name=gate.name, closing=lambda: service.draining)
     answer_errors(app)
     app.include_router(admin_router(service, follower, gate))
+    app.include_router(outcomes_router(service, gate, decided))
     _add_routes(app, service, metrics, predict)
     stream = StreamEndpoint(service, settings, gate, predict.tell)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))

@@ -17,6 +17,7 @@ from windtunnel.serving.arrow import ARROW
 from windtunnel.serving.features import FLOAT32
 
 PREDICT = "/v1/predict"
+OUTCOMES = "/v1/outcomes"
 
 Timestamp = Annotated[str, StringConstraints(min_length=10)]
 Price = Annotated[float, Field(gt=0)]
@@ -292,10 +293,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _describe_tokens(document: dict[str, Any]) -> None:
-    """Admin verbs need a token; predictions do once a token with their scope is known."""
+    """Admin verbs need a token; the others do once a token with their scope is known."""
     scheme = {"type": "http", "scheme": "bearer"}
     document["components"]["securitySchemes"] = {"token": scheme}
-    document["paths"][PREDICT]["post"]["security"] = [{}, {"token": []}]
+    for path in (PREDICT, OUTCOMES):
+        document["paths"][path]["post"]["security"] = [{}, {"token": []}]
     for path, verbs in document["paths"].items():
         if path.startswith("/v1/admin/"):
             verbs["post"]["security"] = [{"token": []}]

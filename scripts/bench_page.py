@@ -1,4 +1,8 @@
-"""Write docs/benchmarks.md from stored results of `make bench`: no figure is typed by hand."""
+"""Write docs/benchmarks.md from the results stored in docs/results: no figure is typed by hand.
+
+Every JSON file there becomes a section: what pytest-benchmark writes (`make bench`), and what the
+contest of engines writes (`make bench-engine`).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,43 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+MARK = " \u2020"
+RESULTS = ROOT / "docs" / "results"
 
 PAGE = """# What is fast
 
-Medians of `make bench` as stored in [`docs/results`](results/{name}), measured on {cpu} with
-{cores} cores at commit {commit}. A bench asserts its answer before it times it. Seconds on one
-machine say little about another; the ratios, to something known in the same run, say more.
+Every figure is taken from a file in `docs/results`. A bench asserts its answer before it times it.
+Seconds on one machine say little about another; the ratios, to something known in the same run,
+say more.
 
-| bench | median | spread | figures |
-|---|---|---|---|
-{rows}
+{sections}
 
 Made by `python scripts/bench_page.py`.
 """
+
+BENCHES = """## {title}
+
+Medians of `make bench` as stored in [`{name}`](results/{name}), measured on {cpu} with
+{cores} cores at commit {commit}.
+
+| bench | median | spread | figures |
+|---|---|---|---|
+{rows}"""
+
+CONTEST = """## {title}
+
+`make bench-engine` as stored in [`{name}`](results/{name}), measured on {machine} with
+{instructions} instructions. Contestants with a \u2020 are Windtunnel. "Times" is the time for the
+same work over that of Windtunnel's quickest way; "agrees" the largest relative difference of final
+equity to Windtunnel's, where what is computed is the same.
+
+{tables}"""
+
+CONTEST_ROWS = """{work}, {size}:
+
+| contestant | million bar-configurations a second | times | agrees | note |
+|---|---|---|---|---|
+{rows}"""
 
 
 def duration(seconds: float) -> str:
@@ -48,11 +76,12 @@ def row(bench: Mapping[str, Any]) -> str:
     return f"| {name} | {duration(stats['median'])} | {spread:.0%} | {figures} |"
 
 
-def page(document: Mapping[str, Any], name: str) -> str:
-    """The whole page."""
+def benches(document: Mapping[str, Any], name: str) -> str:
+    """The section of a file of pytest-benchmark."""
     machine = document["machine_info"]
     rows = [row(bench) for bench in sorted(document["benchmarks"], key=lambda b: b["fullname"])]
-    return PAGE.format(
+    return BENCHES.format(
+        title=_title(name),
         name=name,
         cpu=machine.get("cpu", {}).get("brand_raw", "an unnamed processor"),
         cores=machine.get("cpu", {}).get("count", "several"),
@@ -61,14 +90,68 @@ def page(document: Mapping[str, Any], name: str) -> str:
     )
 
 
+def contest(document: Mapping[str, Any], name: str) -> str:
+    """The section of a file of the contest of engines."""
+    tables = []
+    for work, found in sorted(document.items()):
+        rows = [
+            f"| {each['name']}{MARK if each['ours'] else ''} "
+            f"| {_digits(each['million_bar_configurations_a_second'])} | {_digits(each['times'])} "
+            f"| {_difference(each)} | {each['note']} |"
+            for each in found["rows"]
+        ]
+        tables.append(CONTEST_ROWS.format(work=work, size=found["size"], rows="\n".join(rows)))
+    machine = next(iter(document.values()))["machine"]
+    return CONTEST.format(
+        title=_title(name),
+        name=name,
+        machine=f"{machine['system']} {machine['machine']}",
+        instructions=machine["engine_instruction_set"],
+        tables="\n\n".join(tables),
+    )
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _difference(found: Mapping[str, Any]) -> str:
+    if found["ours"] or not found["compared"]:
+        return ""
+    return f"{found['largest_relative_difference']:.1e}"
+
+
+def _title(name: str) -> str:
+    return name.removesuffix(".json").replace("_", " ").capitalize()
+
+
+def section(path: Path) -> str:
+    """The section of a stored file, whichever bench wrote it.
+
+    Raises
+    ------
+    SystemExit
+        No bench that is known writes such a file.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if "benchmarks" in document:
+        return benches(document, path.name)
+    if all(
+        isinstance(each, dict) and {"size", "rows"} <= each.keys() for each in document.values()
+    ):
+        return contest(document, path.name)
+    raise SystemExit(f"{path}: neither of pytest-benchmark nor of the contest of engines")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; with --check only say whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, nargs="?", default=ROOT / "docs/results/bench.json")
+    parser.add_argument("results", type=Path, nargs="*", help="all of docs/results when absent")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args(arguments)
-    text = page(json.loads(given.results.read_text(encoding="utf-8")), given.results.name)
+    paths = given.results or sorted(RESULTS.glob("*.json"))
+    text = PAGE.format(sections="\n\n".join(map(section, paths)))
     if given.check:
         return int(given.out.read_text(encoding="utf-8") != text)
     given.out.write_text(text, encoding="utf-8")

@@ -55,3 +55,43 @@ def test_a_page_from_results(script: ModuleType, tmp_path: Path) -> None:
     assert script.main([str(results), "--out", str(page), "--check"]) == 0
     page.write_text(text.replace("12.3", "99"))
     assert script.main([str(results), "--out", str(page), "--check"]) == 1
+
+
+def test_the_contest_of_engines_is_a_section(script: ModuleType, tmp_path: Path) -> None:
+    one = {
+        "name": "ours, 1 thread",
+        "ours": True,
+        "million_bar_configurations_a_second": 1234.5,
+        "largest_relative_difference": 0.0,
+        "compared": True,
+        "note": "",
+        "times": 1.0,
+    }
+    other = one | {
+        "name": "another",
+        "ours": False,
+        "million_bar_configurations_a_second": 2.5,
+        "largest_relative_difference": 2.6867e-14,
+        "times": 493.8,
+        "note": "one at a time",
+    }
+    machine = {"system": "Linux", "machine": "x86_64", "engine_instruction_set": "avx2"}
+    work = {"size": "10 configurations", "machine": machine, "rows": [one, other]}
+    results = tmp_path / "some_contest.json"
+    results.write_text(json.dumps({"W1": work}))
+    page = tmp_path / "page.md"
+    assert script.main([str(results), "--out", str(page)]) == 0
+    text = page.read_text()
+    assert "## Some contest" in text
+    assert "| ours, 1 thread \u2020 | 1,234 | 1 |  |  |" in text
+    assert "| another | 2.5 | 494 | 2.7e-14 | one at a time |" in text
+    results.write_text(json.dumps({"nothing": 1}))
+    with pytest.raises(SystemExit, match="some_contest"):
+        script.main([str(results), "--out", str(page)])
+
+
+def test_every_stored_result_is_on_the_page(root: Path) -> None:
+    text = (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    stored = sorted((root / "docs" / "results").glob("*.json"))
+    assert len(stored) > 1
+    assert [path.name for path in stored if f"(results/{path.name})" not in text] == []

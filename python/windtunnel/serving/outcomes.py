@@ -146,7 +146,7 @@ class Decided:
 def outcomes_router(service: Service, gate: Gate, decided: Decided) -> APIRouter:
     """``POST /v1/outcomes``, with the scope and the limits of a prediction."""
     router = APIRouter()
-    refusals = {
+    refusals: dict[int | str, dict[str, Any]] = {
         400: schemas.ADMIN_REFUSALS[400],
         409: {"model": schemas.Problem, "description": "An outcome was told with another value"},
     }

@@ -35,6 +35,16 @@ Medians of `make bench` as stored in [`{name}`](results/{name}), measured on {cp
 
 | bench | median | spread | figures |
 |---|---|---|---|
+{rows}{loads}"""
+
+LOADS = """
+
+{name}, {connections}: medians of rounds, and of the ratios within each. "To FastAPI" and "to
+Starlette" is to routes that do nothing, the first with a pydantic body, the second without reading
+its body:
+
+| service | p50 | p99 | requests/s | p50, p99 to FastAPI | p50 to Starlette | rate to onnxruntime |
+|---|---|---|---|---|---|---|
 {rows}"""
 
 CONTEST = """## {title}
@@ -76,6 +86,22 @@ def row(bench: Mapping[str, Any]) -> str:
     return f"| {name} | {duration(stats['median'])} | {spread:.0%} | {figures} |"
 
 
+def loads(bench: Mapping[str, Any]) -> str:
+    """What a load generator found, a table a number of connections."""
+    tables = []
+    for connections, found in bench.get("extra_info", {}).get("loads", {}).items():
+        rows = [
+            f"| {name} | {duration(each['p50'] / 1e6)} | {duration(each['p99'] / 1e6)} "
+            f"| {each['rate']:,.0f} | {each['p50_to_pydantic']:.2f}, {each['p99_to_pydantic']:.2f} "
+            f"| {each['p50_to_starlette']:.2f} | {each['rate_to_onnx']:.2f} |"
+            for name, each in found.items()
+        ]
+        several = "one connection" if connections == "1" else f"{connections} connections"
+        name = bench["name"].removeprefix("test_").replace("_", " ").capitalize()
+        tables.append(LOADS.format(name=name, connections=several, rows="\n".join(rows)))
+    return "".join(tables)
+
+
 def benches(document: Mapping[str, Any], name: str) -> str:
     """The section of a file of pytest-benchmark."""
     machine = document["machine_info"]
@@ -87,6 +113,7 @@ def benches(document: Mapping[str, Any], name: str) -> str:
         cores=machine.get("cpu", {}).get("count", "several"),
         commit=str(document.get("commit_info", {}).get("id", "unknown"))[:10],
         rows="\n".join(rows),
+        loads="".join(map(loads, document["benchmarks"])),
     )
 
 

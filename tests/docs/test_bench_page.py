@@ -95,3 +95,22 @@ def test_every_stored_result_is_on_the_page(root: Path) -> None:
     stored = sorted((root / "docs" / "results").glob("*.json"))
     assert len(stored) > 1
     assert [path.name for path in stored if f"(results/{path.name})" not in text] == []
+
+
+def test_loads_are_a_table_a_number_of_connections(script: ModuleType, tmp_path: Path) -> None:
+    figures = {"p50": 70.0, "p99": 1500.0, "rate": 12345.6, "p50_to_pydantic": 0.5}
+    figures |= {"p99_to_pydantic": 0.25, "p50_to_starlette": 1.0, "rate_to_onnx": 2.0}
+    bench = {
+        "name": "test_latency",
+        "fullname": "bench/test_service.py::test_latency",
+        "stats": {"median": 1.0, "q1": 1.0, "q3": 1.0},
+        "extra_info": {"loads": {"1": {"ours": figures}, "32": {"ours": figures}}},
+    }
+    results = tmp_path / "some.json"
+    results.write_text(json.dumps({"machine_info": {}, "benchmarks": [bench]}))
+    page = tmp_path / "page.md"
+    assert script.main([str(results), "--out", str(page)]) == 0
+    text = page.read_text()
+    line = "| ours | 70 us | 1.5 ms | 12,346 | 0.50, 0.25 | 1.00 | 2.00 |"
+    assert text.count(line) == 2
+    assert text.index("Latency, one connection") < text.index("Latency, 32 connections")

@@ -27,8 +27,8 @@ from sampler_problems import Problem, real, synthetic
 from windtunnel.tuning.cohort_tpe import CohortTPESampler
 
 TRIALS, COHORT = 256, 32
-# The constants of the cohort sampler were chosen on seeds 0 to 11; these were never looked at.
-FIRST_SEED = 1000
+# The constants of the cohort sampler were chosen on seeds below; from here on none was looked at.
+FIRST_SEED = 3000
 HEAD = """| problem | random | Optuna's TPE | cohort_tpe | won | p | asking, times faster |
 |---|---|---|---|---|---|---|"""
 
@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shown", action="store_true", help="print what --json holds")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--only", default="", help="problems whose name holds this")
     parser.add_argument("--made-up", action="store_true", help="leave the real studies out")
     given = parser.parse_args(arguments)
     if given.shown:
@@ -124,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     print(HEAD)
     for problem in synthetic() if given.made_up else synthetic() + real():
+        if given.only not in problem.name:
+            continue
         document["problems"].append(compare(problem, seeds))
         print(row(document["problems"][-1]), flush=True)
         if given.json:

@@ -107,11 +107,11 @@ class Appender:
         """Read every record, as `AppendOnlyFile.read` does."""
         return self._owner._records()
 
-    def lines_with(self, part: bytes) -> Iterator[dict[str, Any]]:
-        """Read the records whose lines hold `part`, without parsing the others."""
+    def lines_with(self, *parts: bytes) -> Iterator[dict[str, Any]]:
+        """Read the records whose lines hold all `parts`, without parsing the others."""
         with self._owner.path.open("rb") as file:
             for line in file:
-                record = _parse(line) if part in line else None
+                record = _parse(line) if all(part in line for part in parts) else None
                 if record is not None:
                     yield record
 

@@ -81,6 +81,7 @@ class Campaign:
         """
         study = self.assessor.study
         done = [table for table, _ in self.run.cohorts()]
+        past = past_of(done)
         self._enter(done)
         with self._whole():
             strategy = self._strategy(done)
@@ -90,7 +91,7 @@ class Campaign:
             began = time.monotonic()
             asked = strategy.ask(min(study.study.cohort, study.study.trials - count))
             asking = time.monotonic() - began
-            table, found = self._assess(asked, len(done), past_of(done))
+            table, found = self._assess(asked, len(done), past)
             with self._whole():
                 self.run.commit_cohort(
                     len(done), table, np.concatenate([part.equity for part in found], axis=1)
@@ -98,6 +99,7 @@ class Campaign:
                 strategy.tell(outcomes(table, study))
                 self.ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
             done.append(table)
+            past += past_of([table])
             count += len(table)
             self._report(done, found, count - already, began, asking)
         _check_some_succeeded(pl.concat(done, how="diagonal"))

@@ -142,9 +142,10 @@ class Ledger:
             Whether a line was added. On return it is on the disk.
         """
         record = _record(cohort)
-        run = json.dumps(cohort.run_id).encode()
+        # Of a long run every cohort is looked for; only its own line is worth parsing.
+        own = (json.dumps(cohort.run_id).encode(), f'"cohort":{cohort.cohort},'.encode())
         with self._file.exclusive() as held:
-            for earlier in held.lines_with(run):
+            for earlier in held.lines_with(*own):
                 if {**earlier, "recorded": ""} == {**record, "recorded": ""}:
                     return False
             held.append(record)

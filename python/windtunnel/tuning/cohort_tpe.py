@@ -41,10 +41,12 @@ Float64Array = npt.NDArray[np.float64]
 
 STARTUP = 10
 CANDIDATES = 24
-BEST_SHARE, MOST_BEST = 0.07, 25
+BEST_SHARE, MOST_BEST = 0.1, 25
+# So many of the others show where poor trials lie; a density of more takes long to no use.
+MOST_OTHERS = 2000
 # Of the unit interval: how far apart a cohort's members keep, falling with the observations.
 # Wider ones keep a cohort from closing in on a smooth optimum.
-LIAR_WIDTH = 0.03
+LIAR_WIDTH = 0.02
 
 
 class CohortTPESampler(BaseSampler):
@@ -185,7 +187,10 @@ class CohortTPESampler(BaseSampler):
         rng: np.random.Generator,
     ) -> Float64Array:
         """Points (cohort, P), each the best of its own candidates when its turn comes."""
-        best_ones, others = parzen.fit(axes, good), parzen.fit(axes, poor)
+        shown = poor
+        if len(poor) > MOST_OTHERS:
+            shown = poor[np.linspace(0, len(poor) - 1, MOST_OTHERS).astype(np.intp)]
+        best_ones, others = parzen.fit(axes, good), parzen.fit(axes, shown)
         drawn = best_ones.sample(rng, self._cohort * self._candidates)
         judged = self._without_inactive(names, axes, drawn)
         above = np.log(best_ones.density(judged))

@@ -65,6 +65,18 @@ class CohortFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramsCompiled(Event):
+    """What the search of this attempt compiled in this process, small programs included.
+
+    `read` programs came from the persistent cache; `seconds` is what both took.
+    """
+
+    compiled: int
+    read: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something a user should know, in plain words."""
 

@@ -28,7 +28,7 @@ from windtunnel.judgement import choose_champion
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
 from windtunnel.shared_parts import help_with
-from windtunnel.trainers import devices
+from windtunnel.trainers import compiling, devices
 from windtunnel.trainers.own import own_trainer
 from windtunnel.validation import Course, Pipeline
 
@@ -252,8 +252,11 @@ def _carry_out(
         study = run.study()
         bus.emit(events.StageStarted("prepare", f"{panel.bars} bars x {panel.instruments}"))
         assessor = assessor_for(study, panel)
-        with executor_of(run, assessor) as executor:
+        with compiling.counted() as compiled, executor_of(run, assessor) as executor:
             Campaign(run, assessor, executor, bus).carry_out()
+        if compiled.prepared:  # otherwise an earlier attempt ended the search
+            run.write_compilation(compiled.figures)
+            bus.emit(events.ProgramsCompiled(compiled.compiled, compiled.read, compiled.seconds))
         course, folds = _of_champion(run, assessor)
 
         def pipeline(task: TrainingTask) -> Pipeline:

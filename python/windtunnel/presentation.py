@@ -23,6 +23,7 @@ from windtunnel.reports.html import write
 from windtunnel.reports.own_sections import own_sections
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from windtunnel.findings import Findings
@@ -129,6 +130,7 @@ def report_data(found: Findings) -> page.ReportData:
             *_additions(),
         ),
         versions=environment.versions(),
+        compilation=_compilation(found.run.compilation()),
         conventions=page.Conventions(
             periods_per_year=study.data.periods_per_year,
             fill=study.execution.fill.replace("_", " "),
@@ -190,6 +192,16 @@ def _rivals(found: Findings) -> list[OwnSection]:
     )
     table = pl.DataFrame([asdict(rival) for rival in (together, *found.rivals)])
     return [OwnSection(title="Seeds and rivals", table=table)]
+
+
+def _compilation(figures: Mapping[str, float]) -> str:
+    """What the search compiled, in a sentence; empty where it is not known."""
+    if not figures:
+        return ""
+    return (
+        f"The search compiled {figures['compiled']} programs and read {figures['read']} from the "
+        f"cache, in {figures['seconds']:.1f} s."
+    )
 
 
 def _additions() -> list[str]:

@@ -72,6 +72,7 @@ def figures_of(found: Findings, version: int) -> dict[str, Any]:
         "audits": [audit.as_json() for audit in found.audits],
         "break_even_bps": _number(found.stress.break_even_bps),
         "model": {"name": found.course.study.study.name, "version": version},
+        "compilation": found.run.compilation(),
         "versions": environment.versions(),
     }
 

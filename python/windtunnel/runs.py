@@ -7,6 +7,7 @@
       origin.json        the command that started it
       bars.parquet       the bars after the quality gate
       environment.json   versions, devices and flags that decide the bits
+      compilation.json   programs that the search compiled, or read from the cache, and seconds
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
       parts/             parts of the cohort that is being trained, where they are shared out
       optuna.journal     the same trials for optuna-dashboard; or optuna.db
@@ -28,7 +29,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +43,7 @@ from windtunnel.config import StudyFile, load_study_file, study_digest, to_toml
 from windtunnel.errors import RunError
 
 MANIFEST = "manifest.json"
+COMPILATION = "compilation.json"
 # Grows while a run is going on, and is no result of it.
 UNSEALED = frozenset({MANIFEST, "run.lock"})
 
@@ -191,6 +193,16 @@ class Run:
         buffer = io.BytesIO()
         table.write_parquet(buffer)
         artifacts.write_bytes(self.path / name, buffer.getvalue())
+
+    def write_compilation(self, figures: Mapping[str, int | float]) -> None:
+        """Keep what the search compiled; of several attempts, the last that trained."""
+        artifacts.write_json(self.path / COMPILATION, dict(figures))
+
+    def compilation(self) -> dict[str, Any]:
+        """Programs `compiled`, `read` from the cache, and `seconds`; empty where unknown."""
+        path = self.path / COMPILATION
+        found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return found
 
     def result(self) -> dict[str, Any]:
         """The figures and verdict of a complete run."""

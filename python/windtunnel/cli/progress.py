@@ -78,6 +78,12 @@ class ProgressDisplay:
                 self._begin_tuning(event)
             case events.CohortFinished():
                 self._cohort(event)
+            case events.ProgramsCompiled():
+                self._end_tuning()
+                self._say(
+                    f"[dim]{event.compiled} programs compiled, {event.read} read from the cache, "
+                    f"in {event.seconds:.1f} s[/]"
+                )
             case events.Warned(message):
                 self._say(f"[yellow]note[/] {message}")
             case _:

@@ -174,6 +174,8 @@ class ReportData:
     path_sharpes : (P,) float64, optional
         Annual Sharpe ratios of the champion over cross-validated paths; empty without paths.
     audits, ledger : tuples of AuditRow and LedgerRow
+    compilation : str
+        What the search compiled and how long that took, in a sentence; may be empty.
     steps : tuple of (str, str)
         Name and meaning of the steps that the user added to the pipeline.
     own_sections, own_terms, problems : as the user added them
@@ -228,6 +230,7 @@ class ReportData:
     own_sections: tuple[OwnSection, ...] = ()
     own_terms: Mapping[str, Term] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    compilation: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, before half a page is made."""

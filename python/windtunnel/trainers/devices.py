@@ -55,8 +55,8 @@ def configure_cpu() -> None:
             directory.mkdir(parents=True, exist_ok=True)
         if os.access(directory, os.W_OK):
             _set("jax_compilation_cache_dir", str(directory))
-    # The programs of a study compile in seconds each, but there may be many small ones.
-    _set("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # The small ones too: a second run of a study compiles nothing.
+    _set("jax_persistent_cache_min_compile_time_secs", 0.0)
     _set("jax_persistent_cache_min_entry_size_bytes", -1)
 
 

@@ -21,6 +21,7 @@ from windtunnel.trainers.arrays import Data, Hyper, Lane, Shape, Trained
 from windtunnel.trainers.dealing import Deal, deal, needed_places
 from windtunnel.trainers.program import start_places, train_places
 from windtunnel.trainers.scoring import Network
+from windtunnel.trainers.slab_sizes import SlabSizes
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Population:
         Lanes are dealt out over these.
     slab : int
         Most lanes in the program at once. It decides memory, not results.
+    slab_sizes : SlabSizes, optional
+        What is known of smaller slabs, which may be faster; by default what is kept of this
+        machine.
 
     Attributes
     ----------
@@ -53,11 +57,18 @@ class Population:
     """
 
     def __init__(
-        self, network: Network, data: Data, shape: Shape, devices: list[Any], slab: int
+        self,
+        network: Network,
+        data: Data,
+        shape: Shape,
+        devices: list[Any],
+        slab: int,
+        slab_sizes: SlabSizes | None = None,
     ) -> None:
         self.network = network
         self.shape = shape
         self.slab = slab
+        self.slab_sizes = slab_sizes or SlabSizes.of(network, data, shape, devices)
         self.compilations: list[Compilation] = []
         self._mesh = Mesh(np.array(devices), ("lanes",), axis_types=(AxisType.Auto,))
         self._dealt = NamedSharding(self._mesh, _spec("lanes"))
@@ -84,12 +95,23 @@ class Population:
             Which lanes of the cohort, and what became of them, in NumPy but for the state,
             which stays on the devices; `fetch` brings it home.
         """
-        cohort = len(hyper.learning_rate)
-        for start in range(0, cohort, self.slab):
-            lanes = slice(start, min(start + self.slab, cohort))
+        cohort, start = len(hyper.learning_rate), 0
+        # Compiled for the largest slab, so that smaller ones need no program of their own.
+        places = needed_places(
+            min(cohort, self.slab), self.shape.lanes, self._folds, self._mesh.size
+        )
+        program = self._program(places, masked=hyper.feature_mask is not None)
+        while start < cohort:
+            lanes = slice(start, start + self.slab_sizes.choose(self.slab, cohort - start))
             own = jax.tree.map(lambda leaf, part=lanes: leaf[part], hyper)
             before = jax.tree.map(lambda leaf, part=lanes: leaf[:, :, part], state)
-            yield lanes, self._train_slab(own, before, first, stop)
+            began = time.perf_counter()
+            trained = self._train_slab(program, own, before, first, stop)
+            if 2 * (stop - first) > self.shape.steps:  # in a short stretch other things count
+                seconds = time.perf_counter() - began
+                self.slab_sizes.note(lanes.stop - start, self.slab, stop - first, seconds)
+            yield lanes, trained
+            start = lanes.stop
 
     def fetch(self, state: Lane, lanes: int) -> Lane:
         """Bring the state of a slab of `lanes` lanes home: NumPy leaves (K, S, lanes, ...)."""
@@ -99,10 +121,16 @@ class Population:
         )
         return fetched
 
-    def _train_slab(self, hyper: Hyper, state: Lane | None, first: int, stop: int) -> Trained:
-        lanes, devices = len(hyper.learning_rate), self._mesh.size
-        needed = needed_places(lanes, self.shape.lanes, self._folds, devices)
-        room, (start, advance) = self._program(needed, masked=hyper.feature_mask is not None)
+    def _train_slab(
+        self,
+        program: tuple[int, tuple[Any, Any]],
+        hyper: Hyper,
+        state: Lane | None,
+        first: int,
+        stop: int,
+    ) -> Trained:
+        lanes = len(hyper.learning_rate)
+        room, (start, advance) = program
         dealt = self._deal(lanes, room)
         own = jax.device_put(jax.tree.map(lambda leaf: leaf[dealt.lane], hyper), self._dealt)
         if state is None:

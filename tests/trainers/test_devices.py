@@ -132,6 +132,34 @@ for lane in range(5):
 """
 
 
+FAMILIES = """
+for family in ("linear", "gru", "tcn", "transformer"):
+    model = ModelSection(family=family, width=6, depth=1, window=3)
+    trainer = SupervisedTrainer(task, model, TrainingSection(steps=5, batch_size=31), seed=1)
+    fit = trainer.fit(hyper, keep_models=True)
+    assert len({{digest(fit, lane) for lane in range(5)}}) == 5
+    for lane in range(5):
+        print(family, digest(fit, lane))
+"""
+
+
+def test_sharding_moves_no_bit_of_any_family() -> None:
+    """Two folds of five configurations over one device, and dealt out over three."""
+    code = (
+        TRAIN.split("cohort = trainer", maxsplit=1)[0]
+        .replace("train = np.zeros((1,", "train = np.zeros((2,")
+        .replace("train[0, :50]", "train[:, :40]")
+        .replace("((60, 80),)", "((40, 60), (60, 80))")
+    )
+    flag = "--xla_force_host_platform_device_count={}"
+    one, three = (
+        run((code + FAMILIES).format(devices=count, wide=False), XLA_FLAGS=flag.format(count))
+        for count in (1, 3)
+    )
+    assert len(one.splitlines()) == 20
+    assert one == three
+
+
 def test_one_and_two_devices_and_a_jax_of_wide_numbers_give_the_same_bits() -> None:
     flag = "--xla_force_host_platform_device_count={}"
     one = run(TRAIN.format(devices=1, wide=False), XLA_FLAGS=flag.format(1))

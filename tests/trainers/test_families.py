@@ -30,6 +30,14 @@ def test_an_oracle_feature_is_learned(oracle, task, auc):
     assert auc(task, oracle.scores[:, :, 0]) > 0.85
 
 
+@pytest.mark.parametrize("family", ["linear", "mlp"])
+def test_an_oracle_feature_is_learned_by_those_that_look_at_one_bar(family, task, build_hyper, auc):
+    model = ModelSection(family=family, width=8, depth=1)
+    trainer = SupervisedTrainer(task, model, TrainingSection(steps=60, batch_size=32), seed=2)
+    fit = trainer.fit(build_hyper(1, **FIXED, learning_rate=0.05))
+    assert auc(task, fit.scores[:, :, 0]) > 0.85
+
+
 def test_alone_as_in_a_cohort_and_in_stretches(looking_back, oracle, build_hyper, equal):
     hyper = build_hyper(3, **FIXED, learning_rate=0.02)
     hyper["dropout"][:] = 0.2, 0.0, 0.4

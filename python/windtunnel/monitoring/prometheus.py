@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import (
@@ -18,6 +18,7 @@ from windtunnel.events import (
     AlertRaised,
     AlertResolved,
     Event,
+    EventBus,
     OutcomesCounted,
     PredictionFailed,
     PredictionRefused,
@@ -26,12 +27,22 @@ from windtunnel.events import (
 )
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.latency import BUCKETS, LatencyObserver
-from windtunnel.monitoring.queued import QueuedObserver
+from windtunnel.monitoring.queued import QueueCounts, QueuedObserver
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SERVED = ("model", "version")
 Labels = TypeVar("Labels", bound=tuple[str, ...])
 _QUANTILES = ("0.5", "0.95", "0.99")
+
+
+class Queue(Protocol):
+    """Whatever holds events back and counts what becomes of them."""
+
+    name: str
+
+    @property
+    def counts(self) -> QueueCounts:
+        """Counts so far."""
 
 
 class PrometheusObserver:
@@ -44,6 +55,8 @@ class PrometheusObserver:
     ----------
     objectives : sequence of Objective
         Their burn rates are exported too.
+    bus : EventBus, optional
+        The counts of its observers behind a queue are exported.
     """
 
     kinds = (
@@ -56,7 +69,10 @@ class PrometheusObserver:
         AlertResolved,
     )
 
-    def __init__(self, objectives: Sequence[Objective] = ()) -> None:
+    def __init__(
+        self, objectives: Sequence[Objective] = (), *, bus: EventBus | None = None
+    ) -> None:
+        self._bus = bus
         self.latency = LatencyObserver(objectives)
         self._refusals: Tally[tuple[str, str]] = Tally()
         self._failures: Tally[tuple[str, str]] = Tally()
@@ -64,7 +80,7 @@ class PrometheusObserver:
         self._outcomes: Tally[tuple[str, str]] = Tally()
         self._alerts: Tally[tuple[str, str]] = Tally()
         self._open: set[tuple[str, str, str]] = set()
-        self._queues: list[QueuedObserver] = []
+        self._queues: list[Queue] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -99,8 +115,8 @@ class PrometheusObserver:
             key = (event.model, str(event.champion), str(event.canary), outcome)
             self._comparisons[key] = self._comparisons.get(key, 0.0) + share
 
-    def watch(self, queued: QueuedObserver) -> None:
-        """Export the counts of a queued observer: a drop that nobody sees is a silent loss."""
+    def watch(self, queued: Queue) -> None:
+        """Export the counts of a queue: a drop that nobody sees is a silent loss."""
         self._queues.append(queued)
 
     def exposition(self) -> bytes:
@@ -193,7 +209,9 @@ class PrometheusObserver:
         waiting = GaugeMetricFamily(
             "windtunnel_observer_waiting", "Events in the queue", labels=("observer",)
         )
-        for queued in self._queues:
+        heard = [] if self._bus is None else self._bus.observers()
+        found = [each for each in heard if isinstance(each, QueuedObserver)]
+        for queued in {queue.name: queue for queue in (*self._queues, *found)}.values():
             counts = queued.counts
             for outcome in ("delivered", "failed", "dropped"):
                 events.add_metric((queued.name, outcome), getattr(counts, outcome))

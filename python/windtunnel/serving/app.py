@@ -34,9 +34,12 @@ from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
 from windtunnel.serving.status import Status
 from windtunnel.serving.stream import StreamEndpoint
+from windtunnel.serving.telling import Teller
 from windtunnel.serving.trial import CanaryTrial
 
 log = logging.getLogger(__name__)
+
+_MOMENT = 0.1  # seconds that figures wait for an observer that hangs
 
 
 def create_app(
@@ -67,8 +70,8 @@ def create_app(
         Limits, tokens and habits.
     """
     settings = Settings() if settings is None else settings
-    metrics = PrometheusObserver()
     bus = EventBus() if bus is None else bus
+    metrics = PrometheusObserver(bus=bus)
     bus.subscribe(metrics, *PrometheusObserver.kinds)
     # What admin verbs let in is replayed in a process of its own.
     store = Registry(registry, certify=apart.verify, bus=bus)
@@ -76,16 +79,11 @@ def create_app(
     follower = Follower(service)
     gate = Gate(settings)
     shadows = Shadows(bus)
-    predict = PredictEndpoint(service, settings, gate, shadows)
+    teller = Teller(bus)
+    metrics.watch(teller)
+    predict = PredictEndpoint(service, settings, gate, shadows, teller)
 
-    status = Status()
-    bus.subscribe(status, *Status.kinds)
-    decided = Decided(bus)
-    bus.subscribe(decided, *Decided.kinds)
-    trial = None
-    if settings.judge is not None:
-        trial = CanaryTrial(service, settings.judge)
-        bus.subscribe(trial, *CanaryTrial.kinds)
+    status, decided, trial = _listen(bus, service, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -94,7 +92,7 @@ def create_app(
             threading.Thread(target=follower.run, args=(settings.reload_seconds, ended)),
         ]
         if trial is not None:
-            arguments = (trial, follower, settings.judge_seconds, ended)
+            arguments = (trial, follower, teller, settings.judge_seconds, ended)
             threads.append(threading.Thread(target=_judge, args=arguments))
         for thread in threads:
             thread.start()
@@ -104,6 +102,7 @@ def create_app(
         for thread in threads:
             await asyncio.to_thread(thread.join)
         shadows.close()
+        await asyncio.to_thread(teller.close)
 
     app = Application(
         title="Windtunnel",
@@ -124,34 +123,44 @@ def create_app(
     app.add_middleware(SafeHeaders, name=gate.name, closing=lambda: service.draining)
     answer_errors(app)
     app.include_router(admin_router(service, follower, gate))
-    app.include_router(outcomes_router(service, gate, decided))
-    _add_routes(app, service, metrics, predict)
-    stream = StreamEndpoint(service, settings, gate, predict.tell)
+    app.include_router(outcomes_router(service, gate, decided, teller))
+    _add_routes(app, service, metrics, predict, teller)
+    stream = StreamEndpoint(service, settings, gate, teller.note)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))
 
     @app.get("/v1/status", response_model=schemas.Status)
     async def now() -> Response:
         """What the service is doing: versions, shares, rates, latency, alerts, last events."""
-        body = {
-            **status.snapshot(),
-            **_standing(service),
-            "ruling": None if trial is None or trial.last is None else trial.last.why,
-            "under_way": gate.under_way,
-            "streams": stream.open,
-        }
+        teller.flush(_MOMENT)
+        ruling = None if trial is None or trial.last is None else trial.last.why
+        busy = {"under_way": gate.under_way, "streams": stream.open}
+        body = {**status.snapshot(), **_standing(service), "ruling": ruling, **busy}
         return Response(to_json(body), media_type="application/json")
-
-    @app.get("/", include_in_schema=False)
-    async def live() -> Response:
-        return page()
 
     return app
 
 
-def _judge(trial: CanaryTrial, follower: Follower, seconds: float, ended: threading.Event) -> None:
+def _listen(
+    bus: EventBus, service: Service, settings: Settings
+) -> tuple[Status, Decided, CanaryTrial | None]:
+    """The service's own observers of its events."""
+    status, decided = Status(), Decided(bus)
+    bus.subscribe(status, *Status.kinds)
+    bus.subscribe(decided, *Decided.kinds)
+    if settings.judge is None:
+        return status, decided, None
+    trial = CanaryTrial(service, settings.judge)
+    bus.subscribe(trial, *CanaryTrial.kinds)
+    return status, decided, trial
+
+
+def _judge(
+    trial: CanaryTrial, follower: Follower, teller: Teller, seconds: float, ended: threading.Event
+) -> None:
     """Ask the judge now and then; whatever it changes is taken up at once."""
     while not ended.wait(seconds):
         try:
+            teller.flush()
             if trial.rule() is not None:
                 follower.nudge()
         except Exception:
@@ -176,7 +185,11 @@ class Application(FastAPI):
 
 
 def _add_routes(
-    app: FastAPI, service: Service, metrics: PrometheusObserver, predict: PredictEndpoint
+    app: FastAPI,
+    service: Service,
+    metrics: PrometheusObserver,
+    predict: PredictEndpoint,
+    teller: Teller,
 ) -> None:
     @app.post(
         schemas.PREDICT,
@@ -212,9 +225,14 @@ def _add_routes(
         }
         return Response(to_json(body), media_type="application/json")
 
+    @app.get("/", include_in_schema=False)
+    async def live() -> Response:
+        return page()
+
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def scrape() -> Response:
         """Prometheus metrics."""
+        teller.flush(_MOMENT)
         return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
 

@@ -17,7 +17,6 @@ from typing import TypeAlias
 from starlette.types import Receive, Scope, Send
 
 from windtunnel.data.panel import Float32Array
-from windtunnel.events import PredictionServed, RowsScored
 from windtunnel.serving import answer
 from windtunnel.serving.answer import Answer
 from windtunnel.serving.arrow import ARROW, read_arrow
@@ -32,6 +31,7 @@ from windtunnel.serving.routing import Routes
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
 from windtunnel.serving.shadow import Shadows
+from windtunnel.serving.telling import Teller
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +63,17 @@ class PredictEndpoint:
     settings : Settings
     gate : Gate
     shadows : Shadows
+    teller : Teller
     """
 
-    def __init__(self, service: Service, settings: Settings, gate: Gate, shadows: Shadows) -> None:
+    def __init__(
+        self, service: Service, settings: Settings, gate: Gate, shadows: Shadows, teller: Teller
+    ) -> None:
         self._service = service
         self._settings = settings
         self._gate = gate
         self._shadows = shadows
+        self._note = teller.note
         self._limit = settings.max_body_bytes
         self._batcher = Batcher() if settings.micro_batching else None
         self._threads = asyncio.Semaphore(_THREADS)
@@ -195,7 +199,7 @@ class PredictEndpoint:
         request_id: str,
     ) -> Reply:
         seconds = time.perf_counter() - start
-        self.tell(predictor, given.scored, seconds)
+        self._note(predictor, given.scored, seconds)
         if routes.canary is not None:
             shadow = routes.shadow(headers.get(STICKY_KEY))
             if shadow is not None:
@@ -229,23 +233,6 @@ class PredictEndpoint:
         if self._service.draining:
             reply.own.append((b"connection", b"close"))
         return reply
-
-    def tell(self, predictor: Predictor, scored: Scored, seconds: float) -> None:
-        """Tell observers of an answer."""
-        model, version = predictor.name, predictor.version
-        bus = self._service.bus
-        bus.emit(PredictionServed(model, version, len(scored.scores), seconds))
-        if bus.wanted(RowsScored):
-            bus.emit(
-                RowsScored(
-                    model,
-                    version,
-                    scored.features,
-                    scored.scores,
-                    scored.timestamps,
-                    scored.symbols,
-                )
-            )
 
     async def _in_thread(self, predictor: Predictor, body: bytes, reader: Reader | None) -> Answer:
         seconds = self._settings.answer_seconds

@@ -17,6 +17,7 @@ from windtunnel.serving import schemas
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.service import Service
+from windtunnel.serving.telling import Teller
 
 _BARS = 5000  # decided on, whose outcomes may still come
 _MOST = 10_000  # outcomes of one request
@@ -143,7 +144,7 @@ class Decided:
         return receipt
 
 
-def outcomes_router(service: Service, gate: Gate, decided: Decided) -> APIRouter:
+def outcomes_router(service: Service, gate: Gate, decided: Decided, teller: Teller) -> APIRouter:
     """``POST /v1/outcomes``, with the scope and the limits of a prediction."""
     router = APIRouter()
     refusals: dict[int | str, dict[str, Any]] = {
@@ -169,6 +170,7 @@ def outcomes_router(service: Service, gate: Gate, decided: Decided) -> APIRouter
     def outcomes(posted: Outcomes) -> Receipt:
         """Tell what became of decisions, for live skill and calibration."""
         manifest = service.ready().champion.bundle.manifest
+        teller.flush()  # what was answered a moment ago may be meant
         told = _read(posted, manifest.symbols, manifest.label.kind)
         return decided.join(manifest.name, told)
 

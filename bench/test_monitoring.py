@@ -22,7 +22,7 @@ from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.prometheus import PrometheusObserver
 from windtunnel.monitoring.queued import QueuedObserver
 from windtunnel.serving.app import create_app
-from windtunnel.serving.endpoint import _answer_json
+from windtunnel.serving.endpoint import _compute
 from windtunnel.serving.outcomes import Decided
 from windtunnel.serving.service import open_predictor
 from windtunnel.serving.settings import Settings
@@ -109,11 +109,11 @@ def test_watching_against_a_prediction(registry, predictor, benchmark, capsys):
         for _ in range(64)
     ]
     for body in bodies:
-        given = _answer_json(predictor, body, settings)
+        given = _compute(predictor, body, None, settings)
     plain, noted = [], []
     for k in range(CALLS):  # in turn, so that a slow moment falls on both
         start = time.perf_counter_ns()
-        given = _answer_json(predictor, bodies[k % 64], settings)
+        given = _compute(predictor, bodies[k % 64], None, settings)
         plain.append(time.perf_counter_ns() - start)
         noted.append(_noted(teller, predictor, given.scored))
     assert teller.flush(60)

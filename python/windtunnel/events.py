@@ -357,6 +357,10 @@ class EventBus:
         observers = self._routes.get(kind)
         return bool(self._route(kind) if observers is None else observers)
 
+    def observers(self) -> list[Callable[[Any], None]]:
+        """Everybody who listens, in the order in which they subscribed."""
+        return [observer for observer, _ in self._subscriptions]
+
     def failures(self, observer: Callable[[Any], None]) -> int:
         """How often `observer` has raised."""
         return self._failures.get(id(observer), 0)

@@ -63,7 +63,8 @@ demo: $(VENV)/.package ## Run the example study on bundled prices (about three m
 	@printf '\nWhat to do next:\n'
 	@printf '  %-34s %s\n' \
 	'make report' 'write the report of the newest run again' \
-	'$(BIN)/windtunnel serve' 'answer predictions from the registered model' \
+	'$(BIN)/windtunnel models' 'list the registered version; the run told whether it may serve' \
+	'$(BIN)/windtunnel serve' 'answer predictions, once a version was promoted' \
 	'$(BIN)/windtunnel --help' 'everything else' \
 	'cp $(STUDY) .' 'begin a study of your own'
 

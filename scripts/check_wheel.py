@@ -43,7 +43,7 @@ def main() -> None:
     files = [
         path.relative_to(source / "windtunnel")
         for path in (source / "windtunnel").rglob("*")
-        if path.is_file() and path.suffix not in {".pyc", ".so"}
+        if path.is_file() and path.suffix != ".so" and "__pycache__" not in path.parts
     ]
     missing = [str(path) for path in files if not (installed / path).is_file()]
     if missing:

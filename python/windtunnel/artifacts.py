@@ -115,7 +115,11 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    sync(path.parent)
+    try:
+        sync(path.parent)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)  # its name might be gone after a crash
+        raise
 
 
 def _rename_to_new(directory: Path, path: Path) -> None:

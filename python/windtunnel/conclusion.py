@@ -25,12 +25,20 @@ def conclude(work: Work, force_reason: str | None) -> str:
     bank = MemoryBank(run.path.parent.parent / "memory_bank")
     bank.initialise()
     work.bus.subscribe(Remember(bank), *Remember.kinds)
-    version, state = delivery.register(run, bundle, work.bus)
-    if state.champion != version:
+    version, state, refusal = delivery.register(run, bundle, work.bus)
+    promote = f"windtunnel promote {state.name} {version}"
+    if refusal:
+        work.bus.emit(
+            events.Warned(
+                f"registered, and nothing serves: {refusal}. To let it serve all the same, on "
+                f"record: `{promote} --force --reason WHY`"
+            )
+        )
+    elif state.champion != version:
         work.bus.emit(
             events.Warned(
                 f"version {version} is registered; version {state.champion} stays champion until "
-                f"`windtunnel promote {state.name} {version}`, or a canary, replaces it"
+                f"`{promote}`, or a canary, replaces it"
             )
         )
     work.begin("remember")

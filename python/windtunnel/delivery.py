@@ -35,7 +35,7 @@ from windtunnel.deployment.registry import Registry, State
 from windtunnel.deployment.replay import ReplayCertificate, replay
 from windtunnel.deployment.replay_window import replay_frame
 from windtunnel.deployment.session import Step
-from windtunnel.errors import BundleError
+from windtunnel.errors import BundleError, PromotionRefusedError
 from windtunnel.events import EventBus
 from windtunnel.findings import Findings
 from windtunnel.runs import Run
@@ -228,11 +228,13 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State]:
+def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State, str]:
     """Register the bundle; one that is there already keeps its number.
 
-    The first version of a model becomes champion whatever its verdict, on record as forced:
-    there is nothing that it could displace. Later ones wait for a canary or a promotion.
+    While nothing has served, a version that passes the gate of promotion becomes champion:
+    there is nothing that it could displace. One that the gate refuses is kept and serves
+    nobody until somebody forces it, with a reason and on record. Once there is a champion,
+    every version waits for a canary or a promotion.
 
     Returns
     -------
@@ -240,6 +242,8 @@ def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State]:
         The version.
     State
         What serves now.
+    str
+        Why the gate refused it, when it was asked and did.
     """
     registry = Registry(run.path.parent.parent / "registry", bus=bus)
     note = f"study {run.id}"
@@ -247,9 +251,12 @@ def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State]:
     name = read_verified(bundle)[0].name
     state = registry.state(name)
     if state.champion is None and not state.lineage:
-        why = f"{note}: the first version, nothing served before"
-        state = registry.promote(name, version, why=why, force=True, generation=state.generation)
-    return version, state
+        why = f"{note}: the first version to pass, nothing served before"
+        try:
+            state = registry.promote(name, version, why=why, generation=state.generation)
+        except PromotionRefusedError as error:
+            return version, state, error.problem
+    return version, state, ""
 
 
 def _in_time(used: npt.NDArray[np.bool_], seed: int, most: int = 16_384) -> npt.NDArray[np.bool_]:

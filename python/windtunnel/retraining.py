@@ -175,7 +175,9 @@ def _check_caps(
     ]
     if not own:
         return
-    since = now - max(moment for moment, _ in own)
+    # One that lies ahead was recorded by a clock that ran fast: it counts against the caps
+    # below, but says nothing of how long ago it was.
+    since = min((now - moment for moment, _ in own if moment <= now), default=settings.cooldown)
     if since < settings.cooldown:
         raise RetrainError(
             f"re-study of {name!r}: the last one began {_days(since)} ago, retrain.cooldown is "
@@ -212,7 +214,7 @@ def _try_out(
         reasons = "; ".join(each.sentence for each in findings if not each.passed)
         sentence = f"Version {found.version} is registered and does not become a canary: {reasons}."
     elif state.champion == found.version:
-        sentence = f"Version {found.version} is the first one and serves."
+        sentence = f"Version {found.version} is the first to pass the gate, and serves."
     elif state.canary is not None:
         sentence = (
             f"Version {found.version} is registered; version {state.canary.version} is on trial "

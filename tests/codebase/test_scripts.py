@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from windtunnel import _core
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -97,6 +102,32 @@ def test_requirements_resolve_references_to_own_extras() -> None:
     ]
     with pytest.raises(KeyError, match="absent"):
         find(pyproject, ["absent"], build=False)
+
+
+def run_check_wheel(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SCRIPTS / "check_wheel.py"],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_wheel_is_whole_and_trades_or_it_is_said_what_it_lacks(tmp_path: Path) -> None:
+    source = SCRIPTS.parent / "python" / "windtunnel"
+    unpacked = tmp_path / "windtunnel"
+    shutil.copytree(source, unpacked, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(_core.__file__, unpacked)
+    done = run_check_wheel(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("the wheel is whole and trades\n")
+    (unpacked / "reports" / "report.css").unlink()
+    done = run_check_wheel(tmp_path)
+    assert (done.returncode, done.stderr) == (1, "the wheel lacks reports/report.css\n")
+    done = run_check_wheel(source.parent)
+    assert "is the source, not an installed wheel" in done.stderr
 
 
 def test_release_notes_are_the_section_of_the_tag(capsys: Any) -> None:

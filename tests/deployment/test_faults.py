@@ -8,13 +8,14 @@ import json
 import os
 import resource
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from windtunnel.deployment import chain
+from windtunnel.deployment import chain, exporter
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.manifest import FILES, MANIFEST, SEAL, read_verified, seal
 from windtunnel.deployment.registry import Registry
@@ -45,6 +46,47 @@ def test_disk_full_while_exporting_leaves_nothing(maker, example, tmp_path, size
         maker.export_example(example, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
     maker.export_example(example, tmp_path / "bundle")
+
+
+def test_disk_full_at_any_step_of_an_export_leaves_nothing(maker, example, tmp_path, monkeypatch):
+    """Each call that writes fails in turn, until there is room for all of them."""
+    left = [0]
+
+    def failing(call):
+        def limited(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return call(*args, **kwargs)
+
+        return limited
+
+    monkeypatch.setattr(exporter, "_export", remembered(exporter._export))
+    monkeypatch.setattr(Path, "write_bytes", failing(Path.write_bytes))
+    monkeypatch.setattr(Path, "rename", failing(Path.rename))
+    monkeypatch.setattr(os, "mkdir", failing(os.mkdir))
+    monkeypatch.setattr(os, "fsync", failing(os.fsync))
+    # Two folders, six files, as many to be flushed and the folder, its new name, its parent.
+    steps = 2 + 6 + 7 + 1 + 1
+    for room in range(steps):
+        left[0] = room
+        with pytest.raises(BundleError, match="cannot be written: No space left on device"):
+            maker.export_example(example, tmp_path / "bundle")
+        assert list(tmp_path.iterdir()) == [], f"after {room} steps"
+    left[0] = steps
+    load_bundle(maker.export_example(example, tmp_path / "bundle"))
+
+
+def remembered(call):
+    """The same program each time: it is not what is tested, and takes a second to lower."""
+    kept = []
+
+    def once(*args, **kwargs):
+        if not kept:
+            kept.append(call(*args, **kwargs))
+        return kept[0]
+
+    return once
 
 
 @pytest.mark.parametrize("size", [0, 500, 5000])
@@ -137,9 +179,11 @@ def test_manifest_that_was_rewritten_with_its_seal_is_not_the_registered_one(bun
         registry.load(version)
 
 
-def test_clock_that_jumps_back_changes_no_order(variants, tmp_path, monkeypatch, check_whole):
+def test_clock_that_jumps_changes_no_order(variants, tmp_path, monkeypatch, check_whole):
+    years = (2030, 2010, 2099, 1999, 2050, 2011)
+
     class Clock:
-        moments = iter(datetime(2030, 1, 1, tzinfo=UTC) - timedelta(days=i) for i in range(99))
+        moments = (datetime(year, 1, 1, tzinfo=UTC) for year in years)
 
         @classmethod
         def now(cls, zone):
@@ -151,10 +195,14 @@ def test_clock_that_jumps_back_changes_no_order(variants, tmp_path, monkeypatch,
         registry.register(bundle, note="")
     registry.promote("example", 1, why="")
     state = registry.promote("example", 2, why="")
-    stamps = [entry["at"] for entry in registry.history("example")]
-    assert stamps == sorted(stamps, reverse=True)
     assert state.aliases == {"champion": 2, "previous": 1}
+    seen = Registry(tmp_path / "registry", certify=passes).state(
+        "example", registry.state("example")
+    )
+    assert seen.champion == 2
     assert registry.rollback("example", why="").champion == 1
+    registry.start_canary("example", 2, weight=0.5)
+    assert [int(entry["at"][:4]) for entry in registry.history("example")] == list(years)
     check_whole(registry)
 
 

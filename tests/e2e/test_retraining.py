@@ -131,6 +131,7 @@ def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
     bus.subscribe(Remember(bank), *Remember.kinds)
     registry = Registry(tmp_path / "registry", bus=bus)
     assert registry.state("planted").champion == 1
+    assert registry.history("planted")[-1]["forced"] == [], "it passed the gate by itself"
 
     trigger = RetrainOnAlert(
         lambda: newest_run(tmp_path, "planted"), lambda: everything, SETTINGS.retrain
@@ -208,6 +209,10 @@ def entries(*days: int, model: str = "m", trials: int = 100) -> list[dict[str, A
         (entries(10), {"trials_per_month": 150}, "100 trials are wanted, 50 of"),
         (entries(40, 35), {"trials_per_month": 100}, None),
         (entries(1, model="other"), {}, None),
+        # A clock that ran fast blocks nothing for years, and buys no trial either.
+        (entries(-400), {}, None),
+        (entries(-400, 3), {}, "3 days ago, retrain.cooldown is 7 days"),
+        (entries(-400, -401), {}, "2 began within 30 days"),
         ([], {}, None),
     ],
 )

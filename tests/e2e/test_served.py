@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,12 +28,23 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def address(finished: Finished) -> Iterator[str]:
+def registry(finished: Finished, windtunnel: Any, tmp_path_factory: Any) -> Path:
+    """The run's registry, in which its version serves although the study found no edge."""
+    folder = tmp_path_factory.mktemp("served")
+    registry = shutil.copytree(finished.workspace / "registry", folder / "registry")
+    command = ("promote", "small", "1", "--registry", registry, "--force", "--reason", "a test")
+    done = windtunnel(*command, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return registry
+
+
+@pytest.fixture(scope="module")
+def address(finished: Finished, registry: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "windtunnel", "serve", "--port", str(port)],
+        [sys.executable, "-m", "windtunnel", "serve", "--registry", registry, "--port", str(port)],
         cwd=finished.workspace,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -142,6 +154,22 @@ def test_service_leaves_no_trace_of_training_libraries(finished: Finished) -> No
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_study_without_an_edge_serves_only_when_somebody_says_why(
+    finished: Finished, registry: Path, windtunnel: Any
+) -> None:
+    assert finished.figures["verdict"]["level"] == "no_edge"
+    done = windtunnel("serve", cwd=finished.workspace)
+    assert done.returncode == 7
+    assert "no alias 'champion'" in done.stderr
+    assert "--force" in done.stderr
+    untouched = json.loads(windtunnel("history", "small", "--json", cwd=finished.workspace).stdout)
+    assert [entry["action"] for entry in untouched] == ["registered"]
+    told = windtunnel("history", "small", "--json", "--registry", registry, cwd=finished.workspace)
+    forced = json.loads(told.stdout)[-1]
+    assert (forced["action"], forced["why"]) == ("promoted", "a test")
+    assert "verdict" in forced["forced"]
 
 
 def test_workspace_without_models_is_told(windtunnel: Any, tmp_path: Path) -> None:

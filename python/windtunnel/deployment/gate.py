@@ -80,6 +80,6 @@ def require(name: str, version: int, findings: Sequence[Finding], *, force: bool
     remedy = (
         "Export it again with the versions that serve it; a replay cannot be forced"
         if "replay" in lacking
-        else "Leave the champion as it is, or force it with a reason, which is recorded"
+        else "Leave what serves as it is, or force it with a reason, which is recorded"
     )
     raise PromotionRefusedError(f"{name!r}: version {version} may not serve: {reasons}", remedy)

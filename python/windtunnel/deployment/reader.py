@@ -148,10 +148,13 @@ class RegistryReader:
         else:
             aliased = state.aliases.get(which)
             if aliased is None:
+                known = f"its versions: 1 to {len(state.registered)}"
                 raise RegistryError(
                     f"registry {self.location!r}: model {state.name!r} has no alias {which!r}",
-                    f"Its aliases: {state.aliases or 'none'}; its versions: "
-                    f"1 to {len(state.registered)}",
+                    f"No version has been promoted; {known}. `windtunnel promote {state.name} N` "
+                    "asks the gate, and what that refuses serves only with --force and a reason"
+                    if which == "champion"
+                    else f"Its aliases: {state.aliases or 'none'}; {known}",
                 )
             number = aliased
         if number not in state.numbers:

@@ -106,6 +106,19 @@ def test_a_cooldown_withholds_messages_but_no_event() -> None:
     assert sum(isinstance(event, AlertRaised) for event in desk.events) == 4
 
 
+@pytest.mark.parametrize("jump", [-24 * 365, 24 * 365])
+def test_a_clock_that_jumps_keeps_no_alert_back(jump: int) -> None:
+    rule = Rule(name="drift", on="drift", cooldown="6h", remind="3h")  # type: ignore[arg-type]
+    desk = Desk(rule)
+    desk.manager.consider([condition(jump)])  # told by a clock that is a year off
+    desk.manager.consider([condition(0, breached=False)])
+    desk.manager.consider([condition(1)])
+    assert desk.states == ["raised", "resolved", "raised"]
+    desk.manager.consider([condition(1 + jump)])  # it is off once more while the alert stands
+    desk.manager.consider([condition(2)])
+    assert desk.states[3:] == ["standing", "standing"]
+
+
 def test_reminders_come_while_it_lasts() -> None:
     rule = Rule(name="drift", on="drift", remind="3h", cooldown="2h")  # type: ignore[arg-type]
     desk = Desk(rule)

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,8 +115,8 @@ class AlertManager:
             kept.value, kept.threshold = condition.value, condition.threshold
             if not kept.raised and kept.breaches >= rule.after:
                 return self._raise(rule, kept, condition)
-            due = rule.remind is not None and (
-                kept.told is None or now - kept.told >= max(rule.remind, rule.cooldown)
+            due = rule.remind is not None and not _within(
+                max(rule.remind, rule.cooldown), kept.told, now
             )
             if kept.raised and due:
                 return self._tell(rule, kept, condition, "standing")
@@ -144,7 +144,7 @@ class AlertManager:
                 picture=kept.picture,
             )
         )
-        if kept.told is not None and condition.at - kept.told < rule.cooldown:
+        if _within(rule.cooldown, kept.told, condition.at):
             return None
         return self._tell(rule, kept, condition, "raised")
 
@@ -212,6 +212,15 @@ class AlertManager:
                 row[name] = repr(float(row[name]))
             rows.append(row)
         artifacts.write_json(path, {"schema": 1, "standing": rows})
+
+
+def _within(span: timedelta, told: datetime | None, now: datetime) -> bool:
+    """Whether somebody was told less than `span` ago.
+
+    A moment that lies ahead was written by a clock that ran fast, and must not keep alerts
+    back until it comes.
+    """
+    return told is not None and timedelta(0) <= now - told < span
 
 
 def _read(path: Path) -> dict[tuple[str, str], Standing]:

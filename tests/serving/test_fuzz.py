@@ -1,14 +1,17 @@
 """The OpenAPI document against the service: whatever it allows or forbids, never a fault.
 
-`WINDTUNNEL_FUZZ_CASES` sets the number of cases for each operation.
+`WINDTUNNEL_FUZZ_CASES` sets the number of cases for each operation, `WINDTUNNEL_FUZZ_OUT` names
+a file for the figures.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +32,7 @@ CHECKS = [
     _checks.response_schema_conformance,
 ]
 CASES = int(os.environ.get("WINDTUNNEL_FUZZ_CASES", "30"))
+OUT = os.environ.get("WINDTUNNEL_FUZZ_OUT")
 SECRET = "f" * 32
 
 
@@ -53,21 +57,27 @@ def application(versions, tmp_path_factory):
 @pytest.mark.parametrize("mode", ["POSITIVE", "NEGATIVE"])
 def test_no_request_makes_the_service_fail(application, mode):
     """Requests that the document allows, then such as it forbids."""
-    asked = Counter()
+    asked, statuses = Counter(), Counter()
     for result in application.get_all_operations():
         operation = result.ok()
         try:
             strategy = operation.as_strategy(
                 generation_mode=getattr(schemathesis.GenerationMode, mode)
             )
-            _ask(strategy, asked, operation.label)
+            _ask(strategy, asked, statuses, operation.label)
         except Unsatisfiable:
             assert mode == "NEGATIVE", operation.label  # an operation without input
     assert {"POST /v1/predict", "POST /v1/admin/promote"} <= set(asked)
-    sys.stdout.write(f"{mode}: {asked.total()} cases: {dict(asked)}\n")
+    assert len(statuses) >= 2, "some were answered and some refused"
+    found = {"cases": asked.total(), "of_operation": asked, "answered_with": statuses}
+    sys.stdout.write(f"{mode}: {json.dumps(found)}\n")
+    if OUT:
+        kept = json.loads(Path(OUT).read_text()) if Path(OUT).exists() else {}
+        kept[mode] = found | {"checks": [check.__name__ for check in CHECKS]}
+        Path(OUT).write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
-def _ask(strategy, asked, label):
+def _ask(strategy, asked, statuses, label):
     @settings(
         max_examples=CASES,
         deadline=None,
@@ -80,6 +90,7 @@ def _ask(strategy, asked, label):
         headers = {"Authorization": f"Bearer {SECRET}"} if "/admin/" in case.path else {}
         response = case.call(headers=headers, timeout=300)  # a machine may stand still
         asked[label] += 1
+        statuses[str(response.status_code)] += 1
         assert response.status_code < 500, (case, response.content[:500])
         case.validate_response(response, checks=CHECKS)
 

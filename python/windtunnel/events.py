@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -220,6 +221,48 @@ class OutcomesCounted(Event):
     duplicate: int
     late: int
     unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMarked(Event):
+    """What an account that trades a version earned over a bar, beside the backtest of that bar.
+
+    Attributes
+    ----------
+    at : datetime
+        The bar's, with a time zone.
+    live, backtest : float
+        Simple returns of equity, costs included.
+    """
+
+    model: str
+    version: int
+    at: datetime
+    live: float
+    backtest: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled(Event):
+    """A fill of an account that trades a version.
+
+    Attributes
+    ----------
+    at : datetime
+        Of the fill, with a time zone.
+    side : int
+        1 bought, -1 sold.
+    price, expected_price : float
+        What was paid, and what the backtest's fill rule gives before costs.
+    """
+
+    model: str
+    version: int
+    at: datetime
+    symbol: str
+    side: int
+    price: float
+    expected_price: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from windtunnel.events import (
+    AccountMarked,
     AlertRaised,
     AlertResolved,
     Event,
     EventBus,
+    OrderFilled,
     OutcomesArrived,
     RowsScored,
 )
@@ -62,15 +64,15 @@ def test_drift_is_looked_for_every_stride(watched_bundle: Any, stream: Any) -> N
 
 def test_a_broken_feed_is_found_and_its_feature_named(watched_bundle: Any, stream: Any) -> None:
     def in_percent(features: np.ndarray) -> np.ndarray:
-        # Everything that is a fraction, as if a feed gave percent.
-        return features * 100
+        changed = features.copy()
+        changed[:, 2] *= 100  # volatility_20, as if a feed gave percent
+        return changed
 
     watch = ModelWatch(watched_bundle, 1, SETTINGS)
     drift = [found for found in fed(watch, stream, in_percent) if found.signal == "drift"]
     assert all(found.breached for found in drift)
-    named = watch.checks[-1][1].features
-    assert "volatility_20" in named
-    assert named[0] in drift[-1].what
+    assert "volatility_20" in drift[-1].what
+    assert watch.checks[-1][1].features[0] == "volatility_20"
 
 
 def test_the_same_bar_counts_once(watched_bundle: Any, stream: Any) -> None:
@@ -131,6 +133,18 @@ def test_events_become_alerts_with_pictures(tmp_path: Path, watched_bundle: Any,
     assert (counts.failed, counts.dropped, counts.delivered) == (0, 0, len(stream))
 
 
+def test_a_stream_that_changes_is_an_alert(tmp_path: Path, watched_bundle: Any, stream) -> None:
+    pytest.importorskip("river")
+    desk = Desk(tmp_path, watched_bundle)
+    desk.send(stream, lambda features: features * np.float32(4.0))
+    desk.attached.close()
+    raised = [event for event in desk.alerts if isinstance(event, AlertRaised)]
+    (changed,) = (event for event in raised if event.rule == "stream has changed")
+    assert changed.subject == "example version 1 features"
+    assert changed.value > changed.threshold
+    assert Path(changed.picture).read_text().startswith("<svg")
+
+
 def test_stale_bars_and_outcomes_through_events(
     tmp_path: Path, watched_bundle: Any, stream
 ) -> None:
@@ -153,6 +167,27 @@ def test_stale_bars_and_outcomes_through_events(
     ) == 1
     assert desk.attached.queued.counts.failed == 0
     desk.attached.close()
+
+
+def test_an_account_that_falls_behind_and_dear_fills_are_alerts(
+    tmp_path: Path, watched_bundle: Any, stream: Any
+) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    random = np.random.default_rng(5)
+    assumed = 1e4 * watched_bundle.manifest.account.costs["half_spread"]
+    for k in range(120):
+        at = as_moment(stream[0][0]) + timedelta(days=k)
+        backtest = float(random.normal(0, 0.01))
+        desk.bus.emit(AccountMarked("example", 1, at, backtest - 0.002, backtest))
+        price = 100 * (1 + (assumed + random.normal(20, 5)) / 1e4)
+        desk.bus.emit(OrderFilled("example", 1, at, "AAPL", 1, price, 100.0))
+    assert desk.attached.queued.drain(60)
+    desk.attached.close()
+    raised = {event.rule: event for event in desk.alerts if isinstance(event, AlertRaised)}
+    assert raised.keys() == {"account falls behind", "fills cost more"}
+    assert raised["account falls behind"].value == pytest.approx(-0.002, abs=1e-4)
+    assert raised["fills cost more"].threshold == pytest.approx(assumed)
+    assert desk.attached.queued.counts.failed == 0
 
 
 def test_a_version_that_cannot_be_watched_is_said_once(

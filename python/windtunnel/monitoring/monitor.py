@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.events import Event, EventBus, OutcomesArrived, RowsScored
+from windtunnel.events import (
+    AccountMarked,
+    Event,
+    EventBus,
+    OrderFilled,
+    OutcomesArrived,
+    RowsScored,
+)
 from windtunnel.monitoring import picture
 from windtunnel.monitoring.alerts.condition import Condition
 from windtunnel.monitoring.alerts.delivery import DEAD_LETTERS, Delivery, Line
 from windtunnel.monitoring.alerts.manager import AlertManager
 from windtunnel.monitoring.alerts.sinks import make_sink
 from windtunnel.monitoring.bars import as_moment
+from windtunnel.monitoring.drift.changes import stream_kind
 from windtunnel.monitoring.latency import LatencyObserver
 from windtunnel.monitoring.queued import QueuedObserver
 from windtunnel.monitoring.settings import MonitorFile
@@ -47,7 +55,12 @@ class Monitor:
     manager : AlertManager
     """
 
-    kinds: ClassVar[tuple[type[Event], ...]] = (RowsScored, OutcomesArrived)
+    kinds: ClassVar[tuple[type[Event], ...]] = (
+        RowsScored,
+        OutcomesArrived,
+        AccountMarked,
+        OrderFilled,
+    )
 
     def __init__(
         self,
@@ -60,12 +73,14 @@ class Monitor:
         self._lock = threading.Lock()  # events and ticks come from two threads
 
     def __call__(self, event: Event) -> None:
-        """Take note of rows or outcomes."""
+        """Take note of rows, outcomes, an account or its fills."""
         with self._lock:
             if isinstance(event, RowsScored):
                 self._rows(event)
             elif isinstance(event, OutcomesArrived):
                 self._outcomes(event)
+            elif isinstance(event, AccountMarked | OrderFilled):
+                self._account(event)
 
     def tick(self, now: datetime) -> None:
         """Look at what time alone has to say."""
@@ -103,6 +118,16 @@ class Monitor:
                 here = np.flatnonzero(event.timestamps == stamp)
                 outcomes = {event.symbols[k]: float(event.outcomes[k]) for k in here}
                 self._manager.consider(watch.outcomes(as_moment(stamp), outcomes))
+
+    def _account(self, event: AccountMarked | OrderFilled) -> None:
+        watch = self._watch(event.model, event.version)
+        if watch is None:
+            return
+        if isinstance(event, AccountMarked):
+            found = watch.returns(event.at, event.live, event.backtest)
+        else:
+            found = watch.fill(event.at, event.side, event.price, event.expected_price)
+        self._manager.consider(found)
 
     def _watch(self, model: str, version: int) -> ModelWatch | None:
         key = (model, version)
@@ -179,8 +204,9 @@ def attach(
     Raises
     ------
     MonitoringError
-        A sink or the state of the alerts cannot be used.
+        A sink or the state of the alerts cannot be used, or river is asked for and missing.
     """
+    stream_kind(settings.streams.kind)  # what is missing is found before anything is watched
     manager = make_manager(settings, Path(folder), emit=bus.emit)
     monitor = Monitor(load, settings, manager)
     queued = QueuedObserver(monitor, capacity=100_000, name="monitor")

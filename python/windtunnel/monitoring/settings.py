@@ -25,8 +25,8 @@ class DriftSection(Section):
     false_alarm_bars: int = Field(
         default=1260,
         ge=2,
-        description="Bars between two checks that alarm although nothing drifted, at least; the "
-        "threshold is calibrated for it.",
+        description="Bars between the beginnings of two alarms although nothing drifted, at least; "
+        "the threshold is calibrated for it.",
     )
     false_discovery_rate: float = Field(
         default=0.1, gt=0, lt=1, description="Share of the features named that may be wrong."
@@ -39,6 +39,23 @@ class DriftSection(Section):
     def settings(self) -> DriftSettings:
         """The same for the detector."""
         return DriftSettings(**self.model_dump())
+
+
+class StreamSection(Section):
+    """Whether a stream changes: the mean score, and how far features lie from training."""
+
+    kind: Literal["auto", "page_hinkley", "adwin", "off"] = Field(
+        default="auto",
+        description="'page_hinkley' is quickest for abrupt changes, 'adwin' finds changes of any "
+        "speed; both need `pip install 'windtunnel[drift]'`. 'auto' takes the first where it is "
+        "installed.",
+    )
+    false_alarm_bars: int = Field(
+        default=1260,
+        ge=100,
+        le=100_000,
+        description="Bars between two false alarms, at least; the detectors are calibrated for it.",
+    )
 
 
 class DecaySection(Section):
@@ -58,6 +75,12 @@ class DecaySection(Section):
         ge=0,
         description="Shortfall of the account against the backtest that is accepted, basis "
         "points of equity a bar.",
+    )
+    assumed_bps: float | None = Field(
+        default=None,
+        ge=0,
+        description="Slippage that the study reckoned with, basis points of price; absent, the "
+        "half-spread of the bundle's own account.",
     )
 
 
@@ -138,6 +161,7 @@ DEFAULT_RULES = (
     Rule(name="bars are stale", on="stale_bars", severity="critical"),
     Rule(name="instrument without bars", on="missing_bars"),
     Rule(name="features drift", on="drift"),
+    Rule(name="stream has changed", on="stream_drift"),
     Rule(name="skill is gone", on="ic", severity="critical"),
     Rule(name="probabilities are off", on="calibration"),
     Rule(name="account falls behind", on="equity", severity="critical"),
@@ -151,6 +175,7 @@ class MonitorFile(Section):
     """A whole monitor file."""
 
     drift: DriftSection = DriftSection()
+    streams: StreamSection = StreamSection()
     decay: DecaySection = DecaySection()
     bars: BarsSection = BarsSection()
     pictures: PictureSection = PictureSection()

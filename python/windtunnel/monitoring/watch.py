@@ -14,6 +14,7 @@ from windtunnel.monitoring.alerts.condition import Condition
 from windtunnel.monitoring.bars import BarWatch, as_moment, usual_patience
 from windtunnel.monitoring.decay.account import EquityWatch, SlippageWatch
 from windtunnel.monitoring.decay.skill import SkillWatch
+from windtunnel.monitoring.drift.changes import ChangeWatch, stream_kind
 from windtunnel.monitoring.drift.detector import DriftCheck, DriftDetector
 from windtunnel.monitoring.drift.reference import build_reference
 from windtunnel.monitoring.settings import MonitorFile
@@ -28,7 +29,7 @@ _KEPT_SCORES = 5000  # bars whose outcomes may still come
 
 
 class ModelWatch:
-    """Drift, skill, calibration, account, fills and bars of one version.
+    """Drift, changes, skill, calibration, account, fills and bars of one version.
 
     Fed with what the model saw and said, in the order of bars. The conditions it returns are
     for an `AlertManager`.
@@ -48,14 +49,27 @@ class ModelWatch:
         rows = bundle.reference().to_numpy()
         scores = bundle.score(rows)
         names = (*manifest.features, SCORE)
+        number = bundle.reference_bars()
         reference = build_reference(
-            np.column_stack([rows, scores]),
-            names,
-            bundle.reference_bars(),
-            seed=settings.drift.seed,
+            np.column_stack([rows, scores]), names, number, seed=settings.drift.seed
         )
         self.detector = DriftDetector(reference, settings.drift.settings())
         self.ordered = reference.ordered
+        kind_of_stream = stream_kind(settings.streams.kind)
+        known = np.isfinite(rows).all(axis=1) & np.isfinite(scores)
+        self.changes = (
+            ChangeWatch(
+                self.subject,
+                rows[known],
+                scores[known],
+                number[known],
+                kind=kind_of_stream,
+                false_alarm_bars=settings.streams.false_alarm_bars,
+                seed=settings.drift.seed,
+            )
+            if kind_of_stream is not None and number is not None
+            else None
+        )
         window = bundle.replay_window()
         moments = [as_moment(stamp) for stamp in window.panel.timestamps]
         self.bars = BarWatch(
@@ -82,7 +96,14 @@ class ModelWatch:
             tolerance=settings.decay.equity_tolerance_bps / 1e4,
             alpha=settings.decay.alpha,
         )
-        self._fills: SlippageWatch | None = None
+        assumed = settings.decay.assumed_bps
+        if assumed is None and manifest.account is not None:
+            assumed = 1e4 * manifest.account.costs.get("half_spread", 0.0)
+        self.fills = (
+            SlippageWatch(self.subject, assumed_bps=assumed, alpha=settings.decay.alpha)
+            if assumed is not None
+            else None
+        )
         self.checks: list[tuple[datetime, DriftCheck]] = []
         self._window: deque[Float64Array] = deque(maxlen=settings.drift.window)
         self._since_check = 0
@@ -112,6 +133,8 @@ class ModelWatch:
         found = self.bars.missing(at)
         if len(values):
             found += self._drift(at, values)
+            if self.changes is not None:
+                found += self.changes.bar(at, values[:, :-1], values[:, -1])
         return found
 
     def outcomes(self, at: datetime, outcomes: Mapping[str, float]) -> list[Condition]:
@@ -134,16 +157,15 @@ class ModelWatch:
         self.account.add(at, live, backtest)
         return [self.account.condition(at)]
 
-    def fill(
-        self, at: datetime, side: int, price: float, expected_price: float, assumed_bps: float
-    ) -> list[Condition]:
-        """Take note of a fill beside the price and the cost that the study reckoned with."""
-        if self._fills is None:
-            self._fills = SlippageWatch(
-                self.subject, assumed_bps=assumed_bps, alpha=self._settings.decay.alpha
-            )
-        self._fills.add(at, side, price, expected_price)
-        return [self._fills.condition(at)]
+    def fill(self, at: datetime, side: int, price: float, expected_price: float) -> list[Condition]:
+        """Take note of a fill beside the price that the backtest's rule gives.
+
+        Nothing is said where neither the bundle nor the monitor file says what was assumed.
+        """
+        if self.fills is None:
+            return []
+        self.fills.add(at, side, price, expected_price)
+        return [self.fills.condition(at)]
 
     def tick(self, now: datetime) -> list[Condition]:
         """What time alone has to say: whether bars are overdue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,7 @@ def load_table() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules["drift_table"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -43,18 +45,18 @@ def detector() -> DriftDetector:
 
 @pytest.mark.parametrize("process", ["independent", "AR(1), 0.9", "GARCH(1, 1), 0.98"])
 def test_the_promised_interval_is_kept_without_drift(table: ModuleType, process: str) -> None:
-    checks, alarms, *_ = table.alarms(process, 800, 12, seed=11, settings=SETTINGS)
-    # Overlapping checks are not independent: allow for as few as a half of them.
-    level = SETTINGS.level
-    error = np.sqrt(level * (1 - level) / (checks / 2))
-    assert alarms / checks <= level + 2 * error
-    assert checks > 250
+    found = table.windows(process, 800, 12, seed=11, settings=SETTINGS)
+    expected = found.checks * SETTINGS.level
+    assert sum(found.alarms) <= expected + 2 * np.sqrt(expected)
+    assert sum(found.alarms) <= found.alarming <= 2 * expected
+    assert found.checks > 250
+    assert found.power["one in other units, x 100"] == 1.0
 
 
 def test_thresholds_from_folklore_do_not_keep_it(table: ModuleType) -> None:
-    checks, _, folklore, naive = table.alarms("AR(1), 0.9", 800, 4, seed=11, settings=SETTINGS)
-    assert folklore > checks / 2
-    assert naive > checks / 2
+    found = table.windows("AR(1), 0.9", 800, 4, seed=11, settings=SETTINGS)
+    assert found.folklore > found.checks / 2
+    assert found.naive > found.checks / 2
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,29 @@ def test_a_planted_shift_is_found_and_named(detector: DriftDetector, change, nam
     assert set(after.features) == named
     assert after.size > after.threshold == before.threshold
     assert any(name in after.leading for name in named)
+
+
+@pytest.mark.parametrize("process", ["AR(1), 0.97", "GARCH(1, 1), 0.98"])
+def test_one_feature_in_other_units_is_found_however_far_data_stray(
+    table: ModuleType, process: str
+) -> None:
+    for seed in range(3):
+        values = table.PROCESSES[process](np.random.default_rng(seed), 860)
+        detector = DriftDetector(
+            build_reference(values[:800], table.NAMES, np.arange(800)), SETTINGS
+        )
+        window = values[800:840].copy()
+        window[:, 2] *= 100
+        check = detector.check(window)
+        assert check.drifted
+        assert check.features[0] == table.NAMES[2]
+        assert check.leading == f"magnitude of {table.NAMES[2]}"
+
+
+def test_one_wild_value_does_not_decide_for_a_window(detector: DriftDetector) -> None:
+    window = np.random.default_rng(2).normal(size=(40, 4))
+    window[7, 1] = 1e9
+    assert not detector.check(window).drifted
 
 
 def test_a_change_of_correlation_alone_is_found_by_the_joint_statistics() -> None:
@@ -154,7 +179,8 @@ def test_the_page_is_written(table: ModuleType, tmp_path: Path, monkeypatch) -> 
     monkeypatch.setattr(table, "SETTINGS", SETTINGS)
     monkeypatch.setattr(table, "PROCESSES", {"independent": table.PROCESSES["independent"]})
     page = tmp_path / "drift.md"
+    pytest.importorskip("river")
     assert table.main(["--studies", "1", "--bars", "400", "--out", str(page)]) == 0
     text = page.read_text()
-    assert "| independent | 400 |" in text
+    assert "| independent | 400 | 46 |" in text
     assert "| none | 0% |" in text or "| none | 100% |" in text

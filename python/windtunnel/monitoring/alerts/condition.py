@@ -8,12 +8,10 @@ from datetime import datetime
 # What conditions are about; rules name these.
 SIGNALS = (
     "drift",
-    "score_drift",
     "stream_drift",
     "missing_bars",
     "stale_bars",
     "latency",
-    "refusals",
     "calibration",
     "ic",
     "equity",

@@ -16,6 +16,7 @@ Float64Array = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
+MARGINAL = len(marginal.STATISTICS)
 _FLOOR = 1e-9  # a distance of zero has no logarithm
 _SHRINK, _STRETCH = 2.0, 3.0
 
@@ -27,11 +28,11 @@ class NullLaw:
     Attributes
     ----------
     centre, spread : (S,) float64
-        Mean and standard deviation of each statistic on its scale, S = 3 F + 2.
+        Mean and standard deviation of each statistic on its scale, S = 4 F + 2.
     highest : (B,) float64
         Largest standardised statistic of each resample, ascending.
     by_feature : (B, F) float64
-        Largest of each feature's three, ascending in each column.
+        Largest of each feature's own, ascending in each column.
     stretches : float
         Independent stretches in the reference.
     """
@@ -44,7 +45,7 @@ class NullLaw:
 
     def standardise(self, raw: Float64Array) -> Float64Array:
         """Statistics (..., S) on their scale, in deviations from what no drift gives."""
-        return np.asarray((_scaled(raw) - self.centre) / self.spread)
+        return _sized((_scaled(raw) - self.centre) / self.spread)
 
     def threshold(self, level: float) -> float:
         """What the largest standardised statistic exceeds with chance `level` at most.
@@ -91,14 +92,14 @@ class Comparison:
     def window(self, rows: Float64Array, first_row: Int64Array) -> Float64Array:
         """Statistics (S,) of a window of rows (n, F); bar t begins at row first_row[t].
 
-        The order is psi, ks and wasserstein of the first feature, of the second and so on,
-        then the multivariate ones.
+        The order is psi, ks, wasserstein and magnitude of the first feature, of the second and
+        so on, then the multivariate ones.
         """
         reference = self.reference
         bars = np.arange(len(first_row) - 1)
         counts = np.empty_like(self._counts)
         marginal.count_cells(
-            reference.cells_of(rows), reference.beyond_of(rows), first_row, bars, counts
+            reference.cells_of(rows), reference.sizes_of(rows), first_row, bars, counts
         )
         embedded = reference.embedding(rows)
         middle = first_row[len(bars) // 2]
@@ -115,7 +116,7 @@ class Comparison:
         """
         reference = self.reference
         random = np.random.default_rng(seed)
-        raw = np.empty((resamples, 3 * len(reference.names) + 2))
+        raw = np.empty((resamples, MARGINAL * len(reference.names) + 2))
         sums = np.add.reduceat(
             reference.embedded.astype(np.float64), reference.first_row[:-1], axis=0
         )
@@ -136,8 +137,8 @@ class Comparison:
         scaled = _scaled(raw)
         centre, spread = scaled.mean(axis=0), scaled.std(axis=0)
         spread = np.maximum(spread, 1e-6)
-        standard = (scaled - centre) / spread
-        by_feature = standard[:, :-2].reshape(resamples, -1, 3).max(axis=2)
+        standard = _sized((scaled - centre) / spread)
+        by_feature = standard[:, :-2].reshape(resamples, -1, MARGINAL).max(axis=2)
         return NullLaw(
             centre,
             spread,
@@ -149,7 +150,7 @@ class Comparison:
     def _count(self, bars: Int64Array) -> Float64Array:
         reference = self.reference
         counts = np.empty((len(reference.names), COUNTS))
-        marginal.count_cells(reference.cells, reference.beyond, reference.first_row, bars, counts)
+        marginal.count_cells(reference.cells, reference.sizes, reference.first_row, bars, counts)
         return counts
 
     def _embedded(self, bars: Int64Array) -> Float32Array:
@@ -168,7 +169,7 @@ class Comparison:
         mean: Float64Array,
     ) -> Float64Array:
         reference = self.reference
-        out = np.empty((len(reference.names), 3))
+        out = np.empty((len(reference.names), MARGINAL))
         marginal.distances(ours, theirs, reference.widths, reference.groups, out)
         both = len(first) + len(second)
         total = first.sum(axis=0, dtype=np.float64) + second.sum(axis=0, dtype=np.float64)
@@ -191,7 +192,16 @@ def stationary_indices(
 
 
 def _scaled(raw: Float64Array) -> Float64Array:
-    """Distances as logarithms, which are about normal; the AUC as it is."""
-    scaled = np.log(raw + _FLOOR)
-    scaled[..., -1] = raw[..., -1]
-    return np.asarray(scaled)
+    """Distances as logarithms, which are about normal; magnitudes and the AUC as they are."""
+    scaled = raw.copy()
+    for k in range(MARGINAL - 1):
+        scaled[..., k:-2:MARGINAL] = np.log(raw[..., k:-2:MARGINAL] + _FLOOR)
+    scaled[..., -2] = np.log(raw[..., -2] + _FLOOR)
+    return scaled
+
+
+def _sized(standard: Float64Array) -> Float64Array:
+    """Only far values of the distances count; a magnitude may be too small as well."""
+    magnitudes = standard[..., MARGINAL - 1 : -2 : MARGINAL]
+    np.abs(magnitudes, out=magnitudes)
+    return standard

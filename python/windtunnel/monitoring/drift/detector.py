@@ -28,7 +28,8 @@ class DriftSettings:
     stride : int
         Bars from one check to the next.
     false_alarm_bars : int
-        Bars between two checks that alarm although nothing drifted, on average and at least.
+        Bars between the beginnings of two alarms although nothing drifted, on average and at
+        least. An alarm lasts while check after check alarms: windows overlap.
     false_discovery_rate : float
         Share of the features named in an alarm that may be named wrongly.
     resamples : int
@@ -153,7 +154,7 @@ class DriftDetector:
         leading = int(standard.argmax())
         size = float(standard[leading])
         adjusted = adjusted_p_values(
-            self._law.feature_p_values(standard[:-2].reshape(-1, 3).max(axis=1))
+            self._law.feature_p_values(standard[:-2].reshape(len(names), -1).max(axis=1))
         )
         drifted = size > self.threshold
         surest = [
@@ -162,8 +163,8 @@ class DriftDetector:
             if drifted and adjusted[f] <= self.settings.false_discovery_rate
         ]
         values = {
-            name: dict(zip(MARGINAL, raw[3 * f : 3 * f + 3].tolist(), strict=True))
-            for f, name in enumerate(names)
+            name: dict(zip(MARGINAL, own, strict=True))
+            for name, own in zip(names, raw[:-2].reshape(len(names), -1).tolist(), strict=True)
         }
         values["*"] = dict(zip(JOINT, raw[-2:].tolist(), strict=True))
         return DriftCheck(
@@ -178,6 +179,7 @@ class DriftDetector:
 
 
 def _name(index: int, names: tuple[str, ...]) -> str:
-    if index < 3 * len(names):
-        return f"{MARGINAL[index % 3]} of {names[index // 3]}"
-    return JOINT[index - 3 * len(names)]
+    feature, statistic = divmod(index, len(MARGINAL))
+    if feature < len(names):
+        return f"{MARGINAL[statistic]} of {names[feature]}"
+    return JOINT[index - len(MARGINAL) * len(names)]

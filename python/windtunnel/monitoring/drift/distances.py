@@ -1,6 +1,6 @@
-"""How far a window is from the reference in one feature: PSI, Kolmogorov-Smirnov, Wasserstein.
+"""How far a window is from the reference in one feature: three distances and the magnitude.
 
-All three are taken from counts in the reference's cells, so that a resample costs one pass.
+All are taken from counts in the reference's cells and sums, so that a resample costs one pass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba import njit
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
-STATISTICS = ("psi", "ks", "wasserstein")
+STATISTICS = ("psi", "ks", "wasserstein", "magnitude")
 DECILES = 10
 # Added to each decile of both samples: an empty one must not make the index infinite.
 PSI_EPSILON = 0.5
@@ -21,23 +21,23 @@ PSI_EPSILON = 0.5
 @njit(nogil=True, cache=True)
 def count_cells(
     cells: npt.NDArray[np.uint8],
-    beyond: npt.NDArray[np.float32],
+    sizes: npt.NDArray[np.float32],
     first_row: Int64Array,
     bars: Int64Array,
     counts: Float64Array,
 ) -> None:
     """Count the rows of `bars` (with repetition) into `counts` (F, COUNTS).
 
-    A feature's rows by cell, then the sums of how far they lie below and above the edges.
+    A feature's rows by cell, then the sums of their `sizes`.
     """
     counts[:] = 0.0
-    below = counts.shape[1] - 2
+    cells_only = counts.shape[1] - sizes.shape[2]
     for bar in bars:
         for row in range(first_row[bar], first_row[bar + 1]):
             for f in range(counts.shape[0]):
                 counts[f, cells[row, f]] += 1.0
-                counts[f, below] += beyond[row, f, 0]
-                counts[f, below + 1] += beyond[row, f, 1]
+                for k in range(sizes.shape[2]):
+                    counts[f, cells_only + k] += sizes[row, f, k]
 
 
 @njit(nogil=True, cache=True)
@@ -48,7 +48,7 @@ def distances(
     groups: Int64Array,
     out: Float64Array,
 ) -> None:
-    """The three statistics of every feature from counts in cells.
+    """The statistics of every feature from counts in cells and sums.
 
     Parameters
     ----------
@@ -58,17 +58,19 @@ def distances(
         Cell widths in reference standard deviations.
     groups : (F, CELLS) int64
         Decile of each cell.
-    out : (F, 3) float64
+    out : (F, 4) float64
         Written: the population stability index sum (p - q) ln(p / q) over deciles of the
         reference, each count increased by one half; the largest |F - G| at the cells'
         edges; and the sum of |F - G| times the cell's width, in reference standard
         deviations, with the differences in how far values lie beyond the outermost edges on
-        average. The last two are those of Kolmogorov and Smirnov and of Wasserstein (first
-        order) with all values moved to the upper edge of their cell. Without the part beyond
-        the edges a value a hundred times too large would be as good as one at the edge.
+        average. These two are those of Kolmogorov and Smirnov and of Wasserstein (first
+        order) with all values moved to the upper edge of their cell. The last is signed: the
+        difference in the mean logarithm of a value's magnitude. The distances are bounded, so
+        that a window of another regime and one in other units look alike to them; to the
+        logarithm a unit is a unit, and a single wild value still weighs little.
     """
     features, columns = reference.shape
-    cells = columns - 2
+    cells = columns - 3
     for f in range(features):
         n = reference[f, :cells].sum()
         m = window[f, :cells].sum()
@@ -87,7 +89,7 @@ def distances(
                 gap = abs(below_n / n - below_m / m)
                 largest = max(largest, gap)
                 area += gap * widths[f, i]
-        for side in range(cells, columns):
+        for side in range(cells, cells + 2):
             area += abs(reference[f, side] / n - window[f, side] / m)
         index = 0.0
         p /= p.sum()
@@ -97,3 +99,4 @@ def distances(
         out[f, 0] = index
         out[f, 1] = largest
         out[f, 2] = area
+        out[f, 3] = window[f, columns - 1] / m - reference[f, columns - 1] / n

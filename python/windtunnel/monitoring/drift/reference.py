@@ -15,8 +15,11 @@ Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
 CELLS = 120  # of equal reference mass, a feature
-COUNTS = CELLS + 2  # what is counted: rows by cell, then how far they lie below and above
-_FARTHEST = 3.0  # standard deviations; a few wild values must not decide for a window
+SIZES = 3  # how far a value lies below and above the outermost edges, and its magnitude
+COUNTS = CELLS + SIZES  # what is counted: rows by cell, then the sums of their sizes
+# In standard deviations: a few wild values must not decide for a window.
+_FARTHEST = 3.0
+_LARGEST = 1000.0
 # A window compared with fewer bars than these can be called anything.
 FEWEST_BARS = 100
 
@@ -39,10 +42,11 @@ class DriftReference:
         Distance from one edge to the next in units of the feature's standard deviation.
     cells : (R, F) uint8
         The cell of each value.
-    spread : (F,) float64
-        Standard deviations, 1 for a constant feature.
-    beyond : (R, F, 2) float32
-        How far each value lies below the lowest and above the highest edge, in `spread`.
+    centre, spread : (F,) float64
+        Medians, and standard deviations, 1 for a constant feature.
+    sizes : (R, F, SIZES) float32
+        How far each value lies below the lowest and above the highest edge, at most 3; and its
+        magnitude ln(1 + |x - centre|), |x - centre| at most 1,000. Distances in `spread`.
     groups : (F, CELLS) int64
         The decile of the reference to which a cell belongs, for the stability index.
     embedding : Embedding
@@ -56,8 +60,9 @@ class DriftReference:
     first_row: Int64Array
     edges: Float64Array
     widths: Float64Array
+    centre: Float64Array
     spread: Float64Array
-    beyond: npt.NDArray[np.float32]
+    sizes: npt.NDArray[np.float32]
     cells: npt.NDArray[np.uint8]
     groups: Int64Array
     embedding: Embedding
@@ -78,9 +83,9 @@ class DriftReference:
         """The cells (n, F) of rows (n, F): cell i holds edge i - 1 < x <= edge i."""
         return _cells(rows, self.edges)
 
-    def beyond_of(self, rows: Float64Array) -> npt.NDArray[np.float32]:
-        """How far rows (n, F) lie outside the outermost edges: (n, F, 2) as `beyond`."""
-        return _beyond(rows, self.edges, self.spread)
+    def sizes_of(self, rows: Float64Array) -> npt.NDArray[np.float32]:
+        """The sizes (n, F, SIZES) of rows (n, F)."""
+        return _sizes(rows, self.edges, self.centre, self.spread)
 
 
 def build_reference(
@@ -135,6 +140,7 @@ def build_reference(
     edges = np.quantile(values, np.arange(1, CELLS) / CELLS, axis=0, method="inverted_cdf").T
     spread = values.std(axis=0)
     spread[spread == 0.0] = 1.0
+    centre = np.median(values, axis=0)
     widths = np.diff(edges, axis=1, append=edges[:, -1:]) / spread[:, None]
     cells = _cells(values, edges)
     embedding = Embedding.fit(values, seed=seed)
@@ -144,8 +150,9 @@ def build_reference(
         first_row=first_row.astype(np.int64),
         edges=np.ascontiguousarray(edges),
         widths=np.ascontiguousarray(widths),
+        centre=centre,
         spread=spread,
-        beyond=_beyond(values, edges, spread),
+        sizes=_sizes(values, edges, centre, spread),
         cells=cells,
         groups=_deciles(cells),
         embedding=embedding,
@@ -159,11 +166,14 @@ def _cells(rows: Float64Array, edges: Float64Array) -> npt.NDArray[np.uint8]:
     return np.stack(columns, axis=1).astype(np.uint8)
 
 
-def _beyond(
-    rows: Float64Array, edges: Float64Array, spread: Float64Array
+def _sizes(
+    rows: Float64Array, edges: Float64Array, centre: Float64Array, spread: Float64Array
 ) -> npt.NDArray[np.float32]:
-    both = np.stack([edges[:, 0] - rows, rows - edges[:, -1]], axis=2)
-    return np.clip(both / spread[:, None], 0.0, _FARTHEST).astype(np.float32)
+    out = np.empty((*rows.shape, SIZES), np.float32)
+    out[..., 0] = np.clip((edges[:, 0] - rows) / spread, 0.0, _FARTHEST)
+    out[..., 1] = np.clip((rows - edges[:, -1]) / spread, 0.0, _FARTHEST)
+    out[..., 2] = np.log1p(np.minimum(np.abs(rows - centre) / spread, _LARGEST))
+    return out
 
 
 def _deciles(cells: npt.NDArray[np.uint8]) -> Int64Array:

@@ -20,6 +20,7 @@ from windtunnel.overfitting.block_length import MIN_BARS, stationary_block_lengt
 
 Float64Array = npt.NDArray[np.float64]
 
+_FARTHEST = 5.0  # deviations that a value counts for at most: one wild value is no change
 _STEPS = 14  # of the bisection over the logarithm of the parameter
 _PAST = 500
 _INTERVALS = 20  # promised intervals in the resampled stream
@@ -28,7 +29,7 @@ _CAUTION = 8.0
 
 
 class StreamDetector:
-    """Watches one series for a change of its mean.
+    """Watches one series for a change of its mean, each value five deviations off at most.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class StreamDetector:
             )
         self.kind = kind
         self._centre, self._spread = float(known.mean()), float(known.std())
-        standard = (known - self._centre) / self._spread
+        standard = np.clip((known - self._centre) / self._spread, -_FARTHEST, _FARTHEST)
         self.parameter = _calibrate(kind, standard, false_alarm_bars, seed)
         self._detector = _make(kind, self.parameter)
         # Both compare a stream with its own past: begin with that of the reference.
@@ -75,7 +76,8 @@ class StreamDetector:
         """Take note of a value; whether the mean has just been found to have changed."""
         if math.isnan(value):
             return False
-        self._detector.update((value - self._centre) / self._spread)
+        standard = (value - self._centre) / self._spread
+        self._detector.update(min(max(standard, -_FARTHEST), _FARTHEST))
         return bool(self._detector.drift_detected)
 
 

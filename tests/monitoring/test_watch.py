@@ -25,7 +25,7 @@ from windtunnel.monitoring.bars import as_moment
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.latency import LatencyObserver
 from windtunnel.monitoring.monitor import attach
-from windtunnel.monitoring.settings import MonitorFile
+from windtunnel.monitoring.settings import MonitorFile, StreamSection
 from windtunnel.monitoring.watch import ModelWatch
 
 SETTINGS = MonitorFile.model_validate(
@@ -135,8 +135,9 @@ def test_events_become_alerts_with_pictures(tmp_path: Path, watched_bundle: Any,
 
 def test_a_stream_that_changes_is_an_alert(tmp_path: Path, watched_bundle: Any, stream) -> None:
     pytest.importorskip("river")
-    desk = Desk(tmp_path, watched_bundle)
-    desk.send(stream, lambda features: features * np.float32(4.0))
+    settings = SETTINGS.model_copy(update={"streams": StreamSection(false_alarm_bars=200)})
+    desk = Desk(tmp_path, watched_bundle, settings)
+    desk.send(stream, lambda features: features * np.float32(100.0))
     desk.attached.close()
     raised = [event for event in desk.alerts if isinstance(event, AlertRaised)]
     (changed,) = (event for event in raised if event.rule == "stream has changed")

@@ -19,7 +19,7 @@ SIZES = 3  # how far a value lies below and above the outermost edges, and its m
 COUNTS = CELLS + SIZES  # what is counted: rows by cell, then the sums of their sizes
 # In standard deviations: a few wild values must not decide for a window.
 _FARTHEST = 3.0
-_LARGEST = 1000.0
+_LARGEST = 100.0
 # A window compared with fewer bars than these can be called anything.
 FEWEST_BARS = 100
 
@@ -46,7 +46,7 @@ class DriftReference:
         Medians, and standard deviations, 1 for a constant feature.
     sizes : (R, F, SIZES) float32
         How far each value lies below the lowest and above the highest edge, at most 3; and its
-        magnitude ln(1 + |x - centre|), |x - centre| at most 1,000. Distances in `spread`.
+        magnitude ln(1 + |x - centre|), |x - centre| at most 100. Distances in `spread`.
     groups : (F, CELLS) int64
         The decile of the reference to which a cell belongs, for the stability index.
     embedding : Embedding

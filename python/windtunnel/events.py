@@ -196,14 +196,9 @@ class RowsScored(Event):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomesArrived(Event):
-    """What became of decisions: labels as the study defines them, posted or joined from bars.
+    """What became of R decisions: labels as the study defines them, posted or joined from bars.
 
-    Attributes
-    ----------
-    timestamps : (R,) datetime64[us]
-    symbols : tuple of R str
-    outcomes : (R,) float64
-        The label's value: 0 or 1 for a direction, the scaled return else.
+    `timestamps` are datetime64[us]; `outcomes` 0 or 1 for a direction, the scaled return else.
     """
 
     model: str
@@ -225,15 +220,7 @@ class OutcomesCounted(Event):
 
 @dataclass(frozen=True, slots=True)
 class AccountMarked(Event):
-    """What an account that trades a version earned over a bar, beside the backtest of that bar.
-
-    Attributes
-    ----------
-    at : datetime
-        The bar's, with a time zone.
-    live, backtest : float
-        Simple returns of equity, costs included.
-    """
+    """An account's simple returns over the bar `at`, live and as the backtest gives them."""
 
     model: str
     version: int
@@ -244,17 +231,7 @@ class AccountMarked(Event):
 
 @dataclass(frozen=True, slots=True)
 class OrderFilled(Event):
-    """A fill of an account that trades a version.
-
-    Attributes
-    ----------
-    at : datetime
-        Of the fill, with a time zone.
-    side : int
-        1 bought, -1 sold.
-    price, expected_price : float
-        What was paid, and what the backtest's fill rule gives before costs.
-    """
+    """A fill: `side` is 1 or -1, `expected_price` what the backtest's rule gives before costs."""
 
     model: str
     version: int

@@ -196,10 +196,7 @@ class RowsScored(Event):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomesArrived(Event):
-    """What became of R decisions: labels as the study defines them, posted or joined from bars.
-
-    `timestamps` are datetime64[us]; `outcomes` 0 or 1 for a direction, the scaled return else.
-    """
+    """What became of R decisions: 0 or 1 for a direction, the scaled return else."""
 
     model: str
     timestamps: npt.NDArray[np.datetime64]

@@ -163,21 +163,36 @@ def section(path: Path) -> str:
     document = json.loads(path.read_text(encoding="utf-8"))
     if "benchmarks" in document:
         return benches(document, path.name)
-    if all(
-        isinstance(each, dict) and {"size", "rows"} <= each.keys() for each in document.values()
-    ):
+    if is_contest(document):
         return contest(document, path.name)
     raise SystemExit(f"{path}: neither of pytest-benchmark nor of the contest of engines")
+
+
+def is_contest(document: Mapping[str, Any]) -> bool:
+    """Whether the contest of engines wrote it."""
+    return all(
+        isinstance(each, dict) and {"size", "rows"} <= each.keys() for each in document.values()
+    )
+
+
+def known() -> list[Path]:
+    """The stored files that this page shows; others have tables on pages of their own."""
+    documents = {path: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")}
+    return sorted(
+        path for path, found in documents.items() if "benchmarks" in found or is_contest(found)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; with --check only say whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, nargs="*", help="all of docs/results when absent")
+    parser.add_argument(
+        "results", type=Path, nargs="*", help="what is known of docs/results when absent"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args(arguments)
-    paths = given.results or sorted(RESULTS.glob("*.json"))
+    paths = given.results or known()
     text = PAGE.format(sections="\n\n".join(map(section, paths)))
     if given.check:
         return int(given.out.read_text(encoding="utf-8") != text)

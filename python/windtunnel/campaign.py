@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -64,12 +65,15 @@ class Campaign:
     assessor : Assessor
     executor : Executor
     bus : events.EventBus
+    folder : Path or None
+        That of the project's ledger; the run's own by default.
     """
 
     run: Run
     assessor: Assessor
     executor: Executor
     bus: events.EventBus
+    folder: Path | None = None
 
     def carry_out(self) -> None:
         """Make the trials that are missing.
@@ -107,7 +111,7 @@ class Campaign:
     @property
     def ledger(self) -> Ledger:
         """The project's ledger."""
-        return Ledger(self.run.path.parent / "ledger.jsonl")
+        return Ledger((self.folder or self.run.path.parent) / "ledger.jsonl")
 
     def _whole(self) -> AbstractContextManager[None]:
         """Let nothing be left half told by Ctrl-C."""

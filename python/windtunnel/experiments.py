@@ -28,6 +28,7 @@ from windtunnel.judgement import choose_champion
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
 from windtunnel.shared_parts import help_with
+from windtunnel.supervised_rival import supervised_rival
 from windtunnel.trainers import compiling, devices
 from windtunnel.trainers.own import own_trainer
 from windtunnel.validation import Course, Pipeline
@@ -257,12 +258,13 @@ def _carry_out(
         if compiled.prepared:  # otherwise an earlier attempt ended the search
             run.write_compilation(compiled.figures)
             bus.emit(events.ProgramsCompiled(compiled.compiled, compiled.read, compiled.seconds))
+        beside = supervised_rival(run, assessor, bus)
         course, folds = _of_champion(run, assessor)
 
         def pipeline(task: TrainingTask) -> Pipeline:
             return Pipeline(course, own_trainer(task, course.study, study.study.seed))
 
-        work = Work(run, course, gated, folds, pipeline, bus)
+        work = Work(run, course, gated, folds, pipeline, bus, beside)
         final = conclusion.conclude(work, open_holdout)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from windtunnel import environment, extend
 from windtunnel.config import to_toml
 from windtunnel.config.study import FloatRange
 from windtunnel.config.tuning import MINIMISED
-from windtunnel.findings.rivals import Rival
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.reports import data as page
 from windtunnel.reports import glossary
-from windtunnel.reports.details import AuditRow, Details, LedgerRow, OwnSection
+from windtunnel.reports.details import AuditRow, Details, LedgerRow, RivalRow
 from windtunnel.reports.html import write
 from windtunnel.reports.own_sections import own_sections
 
@@ -167,7 +166,8 @@ def report_data(found: Findings) -> page.ReportData:
             )
             for row in found.life
         ),
-        own_sections=(*_rivals(found), *sections),
+        rivals=_rivals(found),
+        own_sections=sections,
         own_terms={
             each.name: glossary.own_term(each.name, each.unit, each.meaning)
             for each in extend.registered("step", "metric", "statistic")
@@ -177,21 +177,19 @@ def report_data(found: Findings) -> page.ReportData:
     )
 
 
-def _rivals(found: Findings) -> list[OwnSection]:
-    """A policy's seeds as a distribution, and what else one could have held."""
+def _rivals(found: Findings) -> tuple[RivalRow, ...]:
+    """The policy, its seeds as a distribution, and what else one could have held."""
     if not found.rivals:
-        return []
-    together = Rival(
-        "the champion: its seeds together",
-        *(
-            float("nan") if value is None else value
-            for value in map(
-                found.metrics.get, ("sharpe", "total_return", "max_drawdown", "turnover")
-            )
-        ),
+        return ()
+    names = ("sharpe", "total_return", "max_drawdown", "turnover")
+    figures = {name: found.metrics.get(name) for name in names}
+    own = RivalRow(
+        name="the champion, its seeds together",
+        kind="champion",
+        trials=len(found.trials),
+        **{name: math.nan if value is None else value for name, value in figures.items()},
     )
-    table = pl.DataFrame([asdict(rival) for rival in (together, *found.rivals)])
-    return [OwnSection(title="Seeds and rivals", table=table)]
+    return (own, *(RivalRow(**asdict(rival)) for rival in found.rivals))
 
 
 def _compilation(figures: Mapping[str, float]) -> str:

@@ -9,6 +9,7 @@
       environment.json   versions, devices and flags that decide the bits
       compilation.json   programs that the search compiled, or read from the cache, and seconds
       cohorts/0000/      trials.parquet, equity.npy: one directory a finished cohort
+      rivals/            the supervised study that a policy is set beside, a run without an end
       parts/             parts of the cohort that is being trained, where they are shared out
       optuna.journal     the same trials for optuna-dashboard; or optuna.db
       trials.parquet     all trials, once tuning is done

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 
 import numpy as np
 import polars as pl
 import pytest
+from websockets.sync.client import connect
 
+from windtunnel.assessor import assessor_for
+from windtunnel.data.align import to_panel
+from windtunnel.delivery import export_again
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.replay import replay
 from windtunnel.deployment.session import pack, unpack
 from windtunnel.errors import BundleError
+from windtunnel.events import EventBus
 from windtunnel.experiments import Study, resume
+from windtunnel.judgement import choose_champion
+from windtunnel.ledger import Ledger
+from windtunnel.runs import Run, run_id
 from windtunnel.serving.answer import answer_bars, read_state
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.refusal import Refusal
+from windtunnel.supervised_rival import rival_study, supervised_rival
+from windtunnel.trainers.bucket_trainer import BucketTrainer
+from windtunnel.validation import prepare
 from windtunnel.validation import window as part
 
 RAW = {
@@ -25,10 +42,10 @@ RAW = {
     "features": {"use": ["return_1", "return_5", "volatility_20"]},
     "validation": {"folds": 2, "holdout_bars": 60, "train_bars": 200, "embargo_bars": 2},
     "model": {"hidden": [8]},
-    "training": {"trainer": "rl", "seeds": 2},
+    "training": {"trainer": "rl", "seeds": 2, "steps": 20},
     "rl": {
         "updates": 4, "environments": 8, "rollout_bars": 12, "minibatches": 2, "epochs": 2,
-        "memory": 4, "actions": "continuous",
+        "memory": 4, "actions": "continuous", "supervised_trials": 6,
     },
     "policy": {"direction": "long_short"},
     "search": {
@@ -62,12 +79,49 @@ def test_it_ends_like_any_study(result) -> None:
     assert result.verdict
     assert (result.run.path / "report.html").exists()
     assert resume(result.run.path).figures == result.figures
-    names = [row["name"] for row in result.figures["rivals"]]
-    assert names == ["seed 0", "seed 1", "supervised, not tuned", "buy and hold", "cash"]
-    assert "Seeds and rivals" in (result.run.path / "report.html").read_text(encoding="utf-8")
     ledger = (result.run.path.parent / "ledger.jsonl").read_text(encoding="utf-8")
     assert "rl.learning_rate" in ledger
     assert ledger.count('"pruned"') >= 4
+
+
+def test_its_seeds_and_a_tuned_supervised_champion_stand_beside_it(result) -> None:
+    rivals = result.figures["rivals"]
+    assert [row["name"] for row in rivals] == [
+        "seed 0", "seed 1", "supervised champion", "buy and hold", "cash",
+    ]  # fmt: skip
+    (path,) = (result.run.path / "rivals").iterdir()
+    kept = Run.open(path)
+    trials = pl.concat([table for table, _ in kept.cohorts()])
+    supervised = rivals[2]
+    assert supervised["trials"] == len(trials) == 6
+    champion = choose_champion(prepare(kept.study(), result_panel(result)), trials)
+    (row,) = trials.filter(pl.col("number") == champion.number).to_dicts()
+    for name in ("sharpe", "total_return", "max_drawdown", "turnover"):
+        assert supervised[name] == row[name]
+    # Searched on the validation slices alone, and each trial is in the project's ledger.
+    assert set(kept.study().search) >= {"training.learning_rate", "policy.enter"}
+    assert not (path / "holdout.parquet").exists()
+    ledger = Ledger(result.run.path.parent / "ledger.jsonl").cohorts()
+    assert sum(len(each.trials) for each in ledger if each.run_id == path.name) == 6
+    page = (result.run.path / "report.html").read_text(encoding="utf-8")
+    assert "Seeds and rivals" in page
+    for cell in ("of its seeds, the median", "supervised champion", "Chosen from"):
+        assert cell in page
+
+
+def test_the_supervised_trials_are_made_once_and_are_those_of_a_study(result, monkeypatch) -> None:
+    study = result.run.study()
+    own = rival_study(study)
+    assert run_id(own, result.figures["data_fingerprint"]) in {
+        path.name for path in (result.run.path / "rivals").iterdir()
+    }
+    monkeypatch.setattr(BucketTrainer, "fit", None)  # whatever trains again fails
+    table = supervised_rival(result.run, assessor_for(study, result_panel(result)), EventBus())
+    assert len(table.trials) == 6
+
+
+def result_panel(result):
+    return to_panel(pl.read_parquet(result.run.path / "bars.parquet"))
 
 
 def test_the_bundle_replays(predictor) -> None:
@@ -80,6 +134,15 @@ def test_the_bundle_sees_what_the_champion_saw(predictor, result) -> None:
     on = result.figures["champion"]["params"]["features.volatility"]
     assert set(result.trials["features.volatility"]) == {True, False}
     np.testing.assert_array_equal(predictor.bundle.parameters["mask"], [1, 1, on])
+
+
+def test_exported_again_it_decides_the_same(result, predictor, tmp_path) -> None:
+    certificate = export_again(result.bundle, tmp_path / "again")
+    assert certificate.ok, certificate.sentence
+    again = load_bundle(tmp_path / "again")
+    assert again.manifest.session == predictor.bundle.manifest.session
+    assert again.manifest.model == predictor.bundle.manifest.model
+    assert replay(again).scores == certificate.scores == 2 * 60
 
 
 def test_a_changed_policy_does_not_replay(result) -> None:
@@ -151,3 +214,60 @@ def test_over_the_wire(predictor, window) -> None:
     np.testing.assert_allclose(
         reply["exposure"].to_numpy().reshape(-1, 2), window.exposures, atol=1e-5
     )
+
+
+def test_bar_by_bar_over_a_websocket_it_decides_as_the_backtest(result, window) -> None:
+    """The service keeps the account of a stream; a client sends each bar once."""
+    symbols = window.panel.symbols
+
+    def bars(first, stop):
+        stamps = np.datetime_as_string(window.panel.timestamps[first:stop], unit="s")
+        return {
+            "timestamp": [f"{stamp}Z" for stamp in np.repeat(stamps, len(symbols))],
+            "symbol": list(symbols) * (stop - first),
+            **{
+                name: getattr(window.panel, name)[first:stop].ravel().tolist()
+                for name in ("open", "high", "low", "close", "volume")
+            },
+        }
+
+    found, states = [], []
+    with served(result.run.path.parent.parent) as address, connect(address) as stream:
+        for t in range(window.first, window.panel.bars):
+            stream.send(json.dumps({"bars": bars(0 if t == window.first else t, t + 1)}))
+            answer = json.loads(stream.recv(timeout=60))
+            assert [row["symbol"] for row in answer["decisions"]] == list(symbols), answer
+            found.append([row["exposure"] for row in answer["decisions"]])
+            states.append(answer["state"]["values"])
+        stream.send(json.dumps({"bars": bars(t, t + 1)}))
+        refused = json.loads(stream.recv(timeout=60))
+        assert refused["field"] == "bars.timestamp"
+    np.testing.assert_allclose(found, window.exposures, atol=1e-5)
+    assert len(set(states)) == len(states)
+
+
+@contextlib.contextmanager
+def served(workspace):
+    """The workspace's champion behind a service of its own; yields the address of its stream."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "windtunnel", "serve", "--port", str(port)],
+        cwd=workspace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline, "the service never became ready"
+            ready = f"http://127.0.0.1:{port}/readyz"
+            with contextlib.suppress(OSError), urllib.request.urlopen(ready, timeout=5):
+                break
+            time.sleep(0.1)
+        yield f"ws://127.0.0.1:{port}/v1/stream"
+    finally:
+        process.kill()
+        process.communicate()

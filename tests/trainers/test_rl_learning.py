@@ -54,14 +54,15 @@ def test_the_best_policy_is_the_best(learning) -> None:
     assert average(best) >= max(average(policy) for policy in rivals) - 1e-6
 
 
-def test_it_reaches_most_of_the_optimum_with_all_seeds_but_one(learning) -> None:
+@pytest.mark.parametrize("actions", ["levels", "continuous"])
+def test_it_reaches_most_of_the_optimum_with_every_seed(learning, actions) -> None:
     outcomes = learning.learn(
-        learning.trend_with_costs(), learning.default_settings(updates=80), seeds=5, bars=3000
+        learning.trend_with_costs(), learning.default_settings(actions=actions), seeds=5
     )
     shares = [one.share for one in outcomes]
     assert outcomes[0].best_growth > 0.3
-    assert np.median(shares) > 0.75, shares
-    assert sorted(shares)[1] > 0.6, shares
+    assert min(shares) > 0.8, shares
+    assert np.median(shares) > 0.9, shares
 
 
 def test_where_nothing_can_be_known_it_learns_not_to_trade(learning) -> None:

@@ -43,21 +43,41 @@ def test_levels_have_log_probabilities_and_entropy() -> None:
     np.testing.assert_allclose(entropy, [expected] * 3, rtol=1e-6)
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3))
-def test_a_continuous_decision_has_the_density_of_a_gaussian(mean, raw, noise) -> None:
-    from scipy import stats
+@given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(-3, 3))
+def test_a_continuous_decision_is_a_gaussian_cut_off_at_the_ends(mean, raw, noise) -> None:
+    from scipy import integrate, stats
 
-    actions = Continuous(low=0.0)
+    actions = Continuous(low=-1.0)
     logits = f32(mean, raw)
-    decision = actions.draw(logits, jnp.float32(noise))
-    deviation = float(np.exp(-2 + 3 * np.tanh(np.float32(raw) + 0.6)))
-    density, entropy = actions.log_prob(logits, decision)
-    assert float(density) == pytest.approx(
-        stats.norm(mean, deviation).logpdf(mean + deviation * noise), abs=1e-3
+    law = stats.norm(10 * np.float32(mean), np.exp(-2 + 2.5 * np.tanh(10 * np.float32(raw) + 0.85)))
+    decision = float(actions.draw(logits, jnp.float32(noise)))
+    assert decision == pytest.approx(np.clip(law.mean() + law.std() * noise, -1, 1), abs=1e-4)
+    for taken, expected in ((-1.0, law.logcdf(-1)), (1.0, law.logsf(1)), (0.3, law.logpdf(0.3))):
+        logs, entropy = actions.log_prob(logits, jnp.float32(taken))
+        assert float(logs) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    ends = [law.cdf(-1), law.sf(1)]
+    inside, _ = integrate.quad(
+        lambda x: -law.pdf(x) * law.logpdf(x),
+        -1,
+        1,
+        points=[float(np.clip(law.mean(), -1, 1))],
+        limit=200,
     )
-    assert float(entropy) == pytest.approx(stats.norm(mean, deviation).entropy(), abs=1e-3)
-    assert 0 <= float(actions.level(decision)) <= 1
-    assert -1 <= float(Continuous(low=-1.0).level(decision)) <= 1
+    expected = inside - sum(mass * np.log(mass) for mass in ends if mass > 0)
+    assert float(entropy) == pytest.approx(expected, abs=2e-3)
+    level = float(Continuous(low=0.0).level(jnp.float32(decision)))
+    assert level == pytest.approx(0.5 * (decision + 1))
+    assert 0 <= level <= 1
+
+
+@pytest.mark.parametrize("mean", [-40.0, -2.0, 0.0, 2.0, 40.0])
+@pytest.mark.parametrize("raw", [-40.0, 0.0, 40.0])
+def test_a_continuous_decision_has_finite_gradients_however_sure_it_is(mean, raw) -> None:
+    def total(logits):
+        logs, entropy = Continuous(low=-1.0).log_prob(logits, f32(-1.0, 0.2, 1.0))
+        return jnp.sum(logs) + jnp.sum(entropy)
+
+    assert np.isfinite(jax.grad(total)(f32(mean, raw))).all()
 
 
 @given(st.integers(0, 2**32 - 1))

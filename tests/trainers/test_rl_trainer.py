@@ -196,5 +196,9 @@ def test_bad_tasks_are_refused() -> None:
     flat = replace(task.panel, close=np.where(np.isnan(task.panel.close), np.nan, 5.0))
     with pytest.raises(TrainingError, match="do not move"):
         make_trainer(replace(task, panel=flat))
+    infinite = task.features.copy()
+    infinite[60, 1, 2] = np.inf
+    with pytest.raises(TrainingError, match=r"features\[60, 1, 2\]: must be finite or NaN"):
+        make_trainer(replace(task, features=infinite))
     with pytest.raises(StudyFileError, match=r"model\.family"):
         make_stage(ModelSection(family="tcn"), RL, TERMS, long_only=False)

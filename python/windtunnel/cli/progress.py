@@ -21,6 +21,7 @@ from windtunnel.cli.sparkline import sparkline
 
 STAGES = {
     "prepare": "Preparing features, labels and folds",
+    "rivals": "Tuning the supervised champion that the policy is set beside",
     "stress": "Stressing the champion: other costs, a later fill",
     "paths": "Cross-validating the champion on other histories",
     "refit": "Refitting the champion on all development bars",

@@ -61,7 +61,7 @@ class RLSection(Section):
     episode_rollouts: int = Field(
         default=4, ge=1, le=1024, description="Rollouts after which an account begins anew."
     )
-    updates: int = Field(default=100, ge=1, le=1_000_000, description="Updates of the policy.")
+    updates: int = Field(default=150, ge=1, le=1_000_000, description="Updates of the policy.")
     epochs: int = Field(default=4, ge=1, le=100, description="Passes over a rollout an update.")
     minibatches: int = Field(
         default=4, ge=1, le=1024, description="Parts of a pass; divides `environments`."
@@ -90,7 +90,10 @@ class RLSection(Section):
         default=0.2, gt=0, lt=1, description="Largest change of a probability ratio. Searchable."
     )
     entropy: float = Field(
-        default=0.01, ge=0, le=10, description="Weight of the entropy bonus. Searchable."
+        default=0.05,
+        ge=0,
+        le=10,
+        description="Weight of the entropy bonus at the start; it falls to 0. Searchable.",
     )
     value: float = Field(
         default=0.5, ge=0, le=10, description="Weight of the value loss. Searchable."
@@ -113,6 +116,14 @@ class RLSection(Section):
         le=100,
         description="Taken off the reward, a multiple of what a bar adds to the drawdown. "
         "Searchable.",
+    )
+
+    supervised_trials: int = Field(
+        default=32,
+        ge=1,
+        le=100_000,
+        description="Configurations of supervised learning, of which the best by the champion's "
+        "rule is set beside the policy. They count as trials.",
     )
 
     @model_validator(mode="after")

@@ -38,7 +38,8 @@ Float64Array = npt.NDArray[np.float64]
 class Work:
     """A study whose trials are done, and what its end is carried out with.
 
-    `folds` is the pipeline that the trials went through; `make` builds one for another task.
+    `folds` is the pipeline that the trials went through; `make` builds one for another task;
+    `supervised` has the trials of the supervised study that a policy is set beside.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Work:
     folds: Pipeline
     make: Callable[[TrainingTask], Pipeline]
     bus: events.EventBus
+    supervised: TrialTable | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -145,7 +147,7 @@ def gather(work: Work, table: TrialTable) -> Evidence:
         statistics=statistics,
         problems=table.problems + failed,
         life=life(ledger, ever),
-        rivals=rivals(work.folds, champion.params, stress.benchmark),
+        rivals=rivals(work.folds, champion.params, stress.benchmark, work.supervised),
     )
 
 

@@ -8,71 +8,83 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from windtunnel.backtest.engine import BacktestResult, run_policy
-from windtunnel.backtest.policy import Policies
+from windtunnel import judgement
+from windtunnel.backtest.engine import BacktestResult
+from windtunnel.findings.trial_table import TrialTable
 from windtunnel.metrics.financial import financial_metrics
-from windtunnel.trainers.bucket_trainer import BucketTrainer
 from windtunnel.trainers.rl_trainer import RLTrainer
-from windtunnel.validation import Course, Pipeline, hyper_table, policy_table, window
+from windtunnel.validation import Course, Pipeline, hyper_table
 
 Params = Mapping[str, float]
+Kind: TypeAlias = Literal["seed", "supervised", "hold", "cash"]
 
 
 @dataclass(frozen=True)
 class Rival:
-    """One way to trade the validation slices, after costs; figures as in the trial table."""
+    """One way to trade the validation slices, after costs; figures as in the trial table.
+
+    `trials` is the number of configurations that it was chosen from, 0 where there was no choice.
+    """
 
     name: str
+    kind: Kind
+    trials: int
     sharpe: float
     total_return: float
     max_drawdown: float
     turnover: float
 
 
-def rivals(folds: Pipeline, params: Params, benchmark: BacktestResult) -> tuple[Rival, ...]:
-    """The seeds of the champion, supervised learning, buy and hold, and cash.
+def rivals(
+    folds: Pipeline, params: Params, benchmark: BacktestResult, supervised: TrialTable | None
+) -> tuple[Rival, ...]:
+    """The seeds of the champion, the supervised champion, buy and hold, and cash.
 
-    Supervised learning has the study's network, features and labels, and the settings that
-    the study file gives `[training]` and `[policy]`; it is not tuned, and nothing is chosen by it.
-    Empty for a study whose trainer is supervised.
+    Parameters
+    ----------
+    folds : Pipeline
+    params : mapping
+        The champion's.
+    benchmark : BacktestResult
+        Buy and hold.
+    supervised : TrialTable or None
+        Trials of supervised learning, whose champion is chosen here by the same rule.
+
+    Returns
+    -------
+    tuple of Rival
+        Empty for a study whose trainer is supervised.
     """
     course, trainer = folds.course, folds.trainer
     if not isinstance(trainer, RLTrainer):
         return ()
-    study = course.study
-    by_seed = trainer.by_seed(hyper_table(study, [params]))[:, :, 0]
-    policies = policy_table(study, [params] * by_seed.shape[2])
-    alone = _trade(course, np.ascontiguousarray(by_seed), policies)
-    seeds = _rows(course, [f"seed {s}" for s in range(by_seed.shape[2])], alone)
-    training = study.training.model_copy(update={"trainer": "supervised"})
-    plain = study.model_copy(update={"training": training})
-    learner = BucketTrainer(course.task, plain.model, training, seed=study.study.seed)
-    scores = learner.fit(hyper_table(plain, [{}])).scores
-    supervised = _trade(course, scores, policy_table(plain, [{}]))
+    by_seed = np.ascontiguousarray(trainer.by_seed(hyper_table(course.study, [params]))[:, :, 0])
+    count = by_seed.shape[2]
+    alone = folds.backtest(by_seed, [params] * count)
     return (
-        *seeds,
-        *_rows(course, ["supervised, not tuned"], supervised),
-        *_rows(course, ["buy and hold"], benchmark),
-        Rival("cash", float("nan"), 0.0, 0.0, 0.0),
+        *_rows(course, "seed", [f"seed {s}" for s in range(count)], alone),
+        *(() if supervised is None else (_champion(supervised),)),
+        *_rows(course, "hold", ["buy and hold"], benchmark),
+        Rival("cash", "cash", 0, float("nan"), 0.0, 0.0, 0.0),
     )
 
 
-def _trade(course: Course, scores: npt.NDArray[np.float32], policies: Policies) -> BacktestResult:
-    return run_policy(
-        window(course.panel, *course.plan.out_of_sample),
-        scores,
-        policies,
-        costs=course.costs,
-        execution=course.execution,
-        periods_per_year=course.periods_per_year,
-    )
+def _champion(table: TrialTable) -> Rival:
+    """The champion of supervised learning, with the number of trials that it was chosen from."""
+    chosen = judgement.choose_champion(table.course, table.trials)
+    metrics = table.metrics(chosen.number)
+    figures = {
+        name: float("nan") if metrics[name] is None else float(metrics[name] or 0.0)
+        for name in ("sharpe", "total_return", "max_drawdown", "turnover")
+    }
+    return Rival("supervised champion", "supervised", len(table.trials), **figures)
 
 
-def _rows(course: Course, names: list[str], result: BacktestResult) -> list[Rival]:
+def _rows(course: Course, kind: Kind, names: list[str], result: BacktestResult) -> list[Rival]:
     metrics = financial_metrics(
         result.equity,
         initial=course.execution.initial_cash,
@@ -81,6 +93,8 @@ def _rows(course: Course, names: list[str], result: BacktestResult) -> list[Riva
     return [
         Rival(
             name,
+            kind,
+            0,
             float(metrics["sharpe"][c]),
             float(metrics["total_return"][c]),
             float(metrics["max_drawdown"][c]),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from windtunnel.errors import ReportError
 
 if TYPE_CHECKING:
-    from windtunnel.reports.details import AuditRow, Details, LedgerRow, OwnSection
+    from windtunnel.reports.details import AuditRow, Details, LedgerRow, OwnSection, RivalRow
     from windtunnel.reports.glossary import Term
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -176,6 +176,8 @@ class ReportData:
     audits, ledger : tuples of AuditRow and LedgerRow
     compilation : str
         What the search compiled and how long that took, in a sentence; may be empty.
+    rivals : tuple of RivalRow
+        What stands beside a policy that learnt to trade, the champion first; empty for others.
     steps : tuple of (str, str)
         Name and meaning of the steps that the user added to the pipeline.
     own_sections, own_terms, problems : as the user added them
@@ -226,6 +228,7 @@ class ReportData:
     path_sharpes: FloatArray | None = None
     audits: tuple[AuditRow, ...] = ()
     ledger: tuple[LedgerRow, ...] = ()
+    rivals: tuple[RivalRow, ...] = ()
     steps: tuple[tuple[str, str], ...] = ()
     own_sections: tuple[OwnSection, ...] = ()
     own_terms: Mapping[str, Term] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -91,6 +91,22 @@ class LedgerRow:
     failed: int
     counted: int
     best_sharpe: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RivalRow:
+    """The champion itself, one of its seeds, or what stands beside a policy that learnt to trade.
+
+    `trials` is the number of configurations that it was chosen from, 0 where there was no choice.
+    """
+
+    name: str
+    kind: Literal["champion", "seed", "supervised", "hold", "cash"]
+    trials: int
+    sharpe: float
+    total_return: float
+    max_drawdown: float
+    turnover: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

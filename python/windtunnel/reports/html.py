@@ -27,6 +27,7 @@ from windtunnel.reports import (
     formats,
     front,
     luck_figures,
+    rival_figures,
     skill_figures,
     tables,
     time_figures,
@@ -92,6 +93,7 @@ def pictures(data: ReportData) -> dict[str, Figure]:
         "calibration": skill_figures.calibration(data),
         "decay": skill_figures.decay(data),
         "contributions": skill_figures.contributions(data),
+        "rivals": rival_figures.rivals(data),
     }
     for place, figure in enumerate(front.pictures(data).values()):
         found[f"front{place}"] = figure
@@ -141,6 +143,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "trades": trade_tables.trades(data),
         "audits": detail_tables.audits(data),
         "ledger": detail_tables.ledger(data),
+        "rivals": rival_figures.table(data),
         "own_tables": [
             None if each.table is None else detail_tables.own(each.title, each.table)
             for each in data.own_sections

@@ -24,6 +24,7 @@ from windtunnel.trainers.rl.cohort import Cohort
 from windtunnel.trainers.rl.environment import Scale, Tastes, make_table
 from windtunnel.trainers.rl.episodes import (
     bar_volatility,
+    check_features,
     episode_starts,
     panel_of,
     training_bars,
@@ -103,7 +104,8 @@ class RLTrainer:
     Raises
     ------
     TrainingError
-        The task breaks a rule of its docstring, has no panel, or its prices do not move.
+        The task breaks a rule of its docstring, has no panel or an infinite feature, or its
+        prices do not move.
     SplitError
         A fold has no row, or no stretch as long as an episode, to train on.
     """
@@ -121,6 +123,7 @@ class RLTrainer:
         memory: int | None = None,
     ) -> None:
         check_task(task)
+        check_features(task.features)
         self.task = task
         self.rl = rl
         self.stage = stage

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+_GAIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Levels:
 class Continuous:
     """A level from `low` to 1; logits (..., 2) are mean and log deviation of a Gaussian.
 
-    The draw is squashed by tanh into the range; probabilities are those of the draw before
-    it, whose ratio, all that PPO uses, is the same.
+    What is drawn outside the range is the end of the range, and its probability is all the
+    mass beyond that end: Fujita and Maeda (2018), "Clipped action policy gradient", equation 9.
+    A decision, from -1 to 1, is therefore distributed as it is traded. Squashing by tanh in its
+    place reaches the ends only in infinity, where a position is best held whole.
     """
 
     low: float
@@ -73,28 +77,50 @@ class Continuous:
 
     def draw(self, logits: jax.Array, noise: jax.Array) -> jax.Array:
         """Draw decisions; `noise` (...) is standard normal."""
-        return logits[..., 0] + jnp.exp(_log_deviation(logits)) * noise
+        return jnp.clip(_mean(logits) + jnp.exp(_log_deviation(logits)) * noise, -1.0, 1.0)
 
     def level(self, decision: jax.Array) -> jax.Array:
         """The level of decisions."""
-        squashed = jnp.tanh(decision)
-        return squashed if self.low < 0 else 0.5 * (squashed + 1)
+        return decision if self.low < 0 else 0.5 * (decision + 1)
 
     def best(self, logits: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The level of the mean; a continuous choice is never close."""
-        return self.level(logits[..., 0]), jnp.ones_like(logits[..., 0])
+        mean = jnp.clip(_mean(logits), -1.0, 1.0)
+        return self.level(mean), jnp.ones_like(mean)
 
     def log_prob(self, logits: jax.Array, decision: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Log-density of decisions before the squashing, and its entropy."""
-        log_deviation = _log_deviation(logits)
-        off = (decision - logits[..., 0]) * jnp.exp(-log_deviation)
-        density = -0.5 * off**2 - log_deviation - _HALF_LOG_TAU
-        return density, log_deviation + 0.5 + _HALF_LOG_TAU
+        """Log-density of decisions, log-probability at the ends; and its entropy, as a sum of both.
+
+        Where the whole mass lies beyond an end, the entropy is 0: there is one decision.
+        """
+        mean, log_deviation = _mean(logits), _log_deviation(logits)
+        per = jnp.exp(-log_deviation)
+        below, above = (-1 - mean) * per, (1 - mean) * per
+        log_lowest, log_highest = log_ndtr(below), log_ndtr(-above)
+        density = _log_density((decision - mean) * per) - log_deviation
+        chosen = jnp.where(
+            decision >= 1, log_highest, jnp.where(decision <= -1, log_lowest, density)
+        )
+        lowest, highest = jnp.exp(log_lowest), jnp.exp(log_highest)
+        inside = 1 - lowest - highest
+        edges = below * jnp.exp(_log_density(below)) - above * jnp.exp(_log_density(above))
+        between = inside * (log_deviation + _HALF_LOG_TAU) + 0.5 * (inside + edges)
+        return chosen, between - lowest * log_lowest - highest * log_highest
+
+
+def _log_density(x: jax.Array) -> jax.Array:
+    """Of the standard normal distribution."""
+    return -0.5 * x**2 - _HALF_LOG_TAU
+
+
+def _mean(logits: jax.Array) -> jax.Array:
+    """Mean of the Gaussian; at the learning rates of levels a smaller factor is slow to move."""
+    return _GAIN * logits[..., 0]
 
 
 def _log_deviation(logits: jax.Array) -> jax.Array:
-    """Log deviation, softly held between -5 and 1, about -0.4 at the start."""
-    return -2 + 3 * jnp.tanh(logits[..., 1] + 0.6)
+    """Log deviation, softly held between -4.5 and 0.5, about -0.3 at the start."""
+    return -2 + 2.5 * jnp.tanh(_GAIN * logits[..., 1] + 0.85)
 
 
 Actions = Levels | Continuous

@@ -87,6 +87,23 @@ def bar_volatility(task: TrainingTask, allowed: npt.NDArray[np.bool_]) -> npt.ND
     return np.array(found, np.float32)
 
 
+def check_features(features: npt.NDArray[np.float32]) -> None:
+    """Refuse infinite features: NaN says that there is no decision, infinity says nothing.
+
+    Raises
+    ------
+    TrainingError
+        One is infinite; the message names its place.
+    """
+    found = np.isinf(features)
+    if found.any():
+        t, n, f = (int(i) for i in np.argwhere(found)[0])
+        raise TrainingError(
+            f"features[{t}, {n}, {f}]: must be finite or NaN, got {features[t, n, f]}",
+            "Mend the bars that it comes from",
+        )
+
+
 def panel_of(task: TrainingTask) -> Panel:
     """The bars of a task.
 

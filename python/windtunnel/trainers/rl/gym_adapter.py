@@ -31,6 +31,7 @@ from windtunnel.trainers.rl.environment import (
     reward,
     target,
 )
+from windtunnel.trainers.rl.episodes import check_features
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -98,12 +99,7 @@ class TradingEnv(gymnasium.Env[Float32Array, npt.NDArray[Any]]):
                 f"{panel.instruments}, F), got {features.shape}",
                 "Give the features of this panel",
             )
-        if np.isinf(features).any():
-            t, n, f = (int(i) for i in np.argwhere(np.isinf(features))[0])
-            raise TrainingError(
-                f"features[{t}, {n}, {f}]: must be finite or NaN, got {features[t, n, f]}",
-                "Mend the bars that it comes from",
-            )
+        check_features(features)
         width = features.shape[2]
         terms = Terms.of(costs, execution, band=band, periods_per_year=periods_per_year)
         rules = Rules(terms, rules_reward)  # type: ignore[arg-type]

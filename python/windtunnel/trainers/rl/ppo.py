@@ -4,7 +4,9 @@ Schulman et al. (2017), "Proximal policy optimization algorithms", with the clip
 equation 7 and advantages by Schulman et al. (2016), "High-dimensional continuous control using
 generalized advantage estimation", equation 16. Departures: each instrument is an agent that is
 paid its own part of the account's return, and all share one network; a minibatch is whole
-environments over the whole rollout, so that a recurrent policy is trained as it acted.
+environments over the whole rollout, so that a recurrent policy is trained as it acted; the
+weight of the entropy falls to nothing over the training, since a small one lets some seeds
+settle on trading one side of the market, and one that stays pays for not deciding.
 """
 
 from __future__ import annotations
@@ -146,13 +148,14 @@ def update(
     )  # fmt: skip
     batch = (carry, *batch)
     size = sizes.environments // sizes.minibatches
+    fading = settings._replace(entropy=settings.entropy * (1 - index / sizes.updates))
     first = index * (sizes.epochs * sizes.minibatches)
 
     def learn(state: tuple[Any, Any], now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         params, moments = state
         chosen, number = now
         part = jax.tree.map(lambda leaf: jnp.take(leaf, chosen, axis=0), batch)
-        loss, gradient = jax.value_and_grad(_loss)(params, stage, settings, *part)
+        loss, gradient = jax.value_and_grad(_loss)(params, stage, fading, *part)
         gradient = clipped(gradient)
         moved = optimiser.update(
             gradient,

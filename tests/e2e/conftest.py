@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -74,6 +76,42 @@ def windtunnel() -> Callable[..., subprocess.CompletedProcess[str]]:
 def write_study() -> Callable[..., Path]:
     """Write the small study file into a folder."""
     return _write_study
+
+
+def _wild_bars(own: pl.DataFrame, count: int, factor: float, seed: int) -> pl.DataFrame:
+    """Bars that go on where `own` ends, with returns `factor` times as large."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for (symbol,), bars in own.group_by("symbol", maintain_order=True):
+        last = bars.sort("timestamp")[-1].to_dicts()[0]
+        closes = last["close"] * np.exp(0.012 * factor * random.normal(size=count)).cumprod()
+        opens = np.concatenate([[last["close"]], closes[:-1]])
+        wick = 1 + 0.004 * factor * random.random(count)
+        stamps, moment = [], last["timestamp"]
+        while len(stamps) < count:
+            moment += timedelta(days=1)
+            if moment.weekday() < 5:
+                stamps.append(moment)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "timestamp": stamps,
+                    "symbol": [symbol] * count,
+                    "open": opens,
+                    "high": np.maximum(opens, closes) * wick,
+                    "low": np.minimum(opens, closes) / wick,
+                    "close": closes,
+                    "volume": last["volume"] * np.exp(0.2 * random.normal(size=count)),
+                }
+            )
+        )
+    return pl.concat(parts).sort("timestamp", "symbol")
+
+
+@pytest.fixture(scope="session")
+def wild_bars() -> Callable[[pl.DataFrame, int, float, int], pl.DataFrame]:
+    """Make bars of another regime that go on where others end."""
+    return _wild_bars
 
 
 @dataclass(frozen=True)

@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
-
-
-def wild_bars(own: pl.DataFrame, count: int, factor: float, seed: int) -> pl.DataFrame:
-    """Bars that go on where `own` ends, with returns `factor` times as large."""
-    random = np.random.default_rng(seed)
-    parts = []
-    for (symbol,), bars in own.group_by("symbol", maintain_order=True):
-        last = bars.sort("timestamp")[-1].to_dicts()[0]
-        closes = last["close"] * np.exp(0.012 * factor * random.normal(size=count)).cumprod()
-        opens = np.concatenate([[last["close"]], closes[:-1]])
-        wick = 1 + 0.004 * factor * random.random(count)
-        stamps, moment = [], last["timestamp"]
-        while len(stamps) < count:
-            moment += timedelta(days=1)
-            if moment.weekday() < 5:
-                stamps.append(moment)
-        parts.append(
-            pl.DataFrame(
-                {
-                    "timestamp": stamps,
-                    "symbol": [symbol] * count,
-                    "open": opens,
-                    "high": np.maximum(opens, closes) * wick,
-                    "low": np.minimum(opens, closes) / wick,
-                    "close": closes,
-                    "volume": last["volume"] * np.exp(0.2 * random.normal(size=count)),
-                }
-            )
-        )
-    return pl.concat(parts).sort("timestamp", "symbol")
 
 
 def test_a_run_is_replayed(finished: Any, windtunnel: Any, tmp_path: Path) -> None:
@@ -65,7 +33,7 @@ def test_a_run_is_replayed(finished: Any, windtunnel: Any, tmp_path: Path) -> No
 
 
 def test_a_regime_planted_in_newer_bars_is_found(
-    finished: Any, windtunnel: Any, tmp_path: Path
+    finished: Any, windtunnel: Any, wild_bars: Any, tmp_path: Path
 ) -> None:
     # The training rows hold the crash of 2008: returns have to be wilder than those were.
     own = pl.read_parquet(finished.run / "bars.parquet")

@@ -19,6 +19,7 @@ from windtunnel.assessor import assessor_for
 from windtunnel.data.align import to_panel
 from windtunnel.delivery import export_again
 from windtunnel.deployment.bundle import load_bundle
+from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import replay
 from windtunnel.deployment.session import pack, unpack
 from windtunnel.errors import BundleError
@@ -231,8 +232,12 @@ def test_bar_by_bar_over_a_websocket_it_decides_as_the_backtest(result, window) 
             },
         }
 
+    workspace = result.run.path.parent.parent
+    registry = Registry(workspace / "registry")
+    generation = registry.state("policy").generation
+    registry.promote("policy", 1, why="to be asked", force=True, generation=generation)
     found, states = [], []
-    with served(result.run.path.parent.parent) as address, connect(address) as stream:
+    with served(workspace) as address, connect(address) as stream:
         for t in range(window.first, window.panel.bars):
             stream.send(json.dumps({"bars": bars(0 if t == window.first else t, t + 1)}))
             answer = json.loads(stream.recv(timeout=60))

@@ -29,7 +29,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 # Their blocks are run by tests of their own, which bring the runs that they speak of.
 ELSEWHERE = {"extending.md": "tests/e2e/test_extending.py", "audits.md": "tests/audits"}
 # Their blocks are pieces for a reader's own study, registry or proxy: what they name has to exist.
-PIECES = {"deployment.md", "reinforcement_learning.md", "serving.md", "tuning.md"}
+PIECES = {"reinforcement_learning.md"}
+# Their blocks are run in a project that a test prepares: see `test_operation.py`.
+OPERATION = {"deployment.md", "serving.md", "tuning.md"}
 _BLOCK = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -51,7 +53,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks_of(page)]
-RUN = [page for page in PAGES if page.name not in ELSEWHERE.keys() | PIECES]
+RUN = [page for page in PAGES if page.name not in ELSEWHERE.keys() | PIECES | OPERATION]
 
 
 @pytest.fixture

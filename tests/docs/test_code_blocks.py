@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -15,23 +12,22 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.core import TyperGroup as Group
-from typer.main import get_command
 
-from windtunnel.cli.app import app
 from windtunnel.config import parse_study
 from windtunnel.monitoring.settings import load_monitor_file
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Their blocks are run by tests of their own, which bring the runs that they speak of.
-ELSEWHERE = {"extending.md": "tests/e2e/test_extending.py", "audits.md": "tests/audits"}
-# Their blocks are pieces for a reader's own study, registry or proxy: what they name has to exist.
-PIECES = {"reinforcement_learning.md"}
-# Their blocks are run in a project that a test prepares: see `test_operation.py`.
-OPERATION = {"deployment.md", "serving.md", "tuning.md"}
+ELSEWHERE = {
+    "audits.md": "tests/audits",
+    "deployment.md": "tests/docs/test_operation.py",
+    "extending.md": "tests/e2e/test_extending.py",
+    "reinforcement_learning.md": "tests/docs/test_policies_page.py",
+    "serving.md": "tests/docs/test_operation.py",
+    "tuning.md": "tests/docs/test_operation.py",
+}
 _BLOCK = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -53,7 +49,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if blocks_of(page)]
-RUN = [page for page in PAGES if page.name not in ELSEWHERE.keys() | PIECES | OPERATION]
+RUN = [page for page in PAGES if page.name not in ELSEWHERE]
 
 
 @pytest.fixture
@@ -118,54 +114,6 @@ def later_python(page: Path, number: int) -> bool:
     """Whether the next block goes on with this one."""
     following = blocks_of(page)[number + 1 :]
     return bool(following) and following[0].language == "python"
-
-
-def parse_piece(text: str, root: Path) -> None:
-    """A piece of a study file, in the example's place of it."""
-    piece = tomllib.loads(text)
-    with (root / "examples" / "us_equities.toml").open("rb") as file:
-        study = tomllib.load(file)
-    search = piece.pop("search", None)
-    for table, fields in piece.items():
-        study[table] = study.get(table, {}) | fields
-    if search is not None:
-        study["search"] = search
-    parse_study(study)
-
-
-def check_command(line: str) -> None:
-    """The command of a line, and its options."""
-    words = shlex.split(line, comments=True)
-    command: Any = get_command(app)
-    rest = words[1:]
-    while isinstance(command, Group) and rest:
-        name = rest.pop(0)
-        assert name in command.commands, f"{line}: there is no command {name!r}"
-        command = command.commands[name]
-    known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
-    for word in rest:
-        if word.startswith("--"):
-            assert word in known, f"{line}: there is no option {word}"
-
-
-@pytest.mark.parametrize("name", sorted(PIECES))
-def test_pieces_name_what_exists(name: str) -> None:
-    checked = 0
-    for block in blocks_of(DOCS / name):
-        if block.language == "toml":
-            parse_piece(block.text, DOCS.parent)
-        elif block.language == "json":
-            json.loads(block.text)
-        elif block.language == "python":
-            ast.parse(block.text)
-        else:
-            lines = block.text.replace("\\\n", " ").splitlines()
-            commands = [line for line in lines if line.startswith("windtunnel ")]
-            for line in commands:
-                check_command(line)
-            checked += len(commands) - 1
-        checked += 1
-    assert checked > 0
 
 
 @pytest.mark.parametrize(("page", "where"), ELSEWHERE.items())

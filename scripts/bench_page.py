@@ -183,6 +183,12 @@ def known() -> list[Path]:
     )
 
 
+def elsewhere(paths: Sequence[Path]) -> str:
+    """The section of figures that other pages have tables of."""
+    lines = [f"- [`{path.name}`](results/{path.name})" for path in paths]
+    return "\n".join(["## On other pages", "", *lines])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; with --check only say whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,7 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     given = parser.parse_args(arguments)
     paths = given.results or known()
-    text = PAGE.format(sections="\n\n".join(map(section, paths)))
+    sections = [section(path) for path in paths]
+    if not given.results:
+        sections.append(elsewhere(sorted(set(RESULTS.glob("*.json")) - set(paths))))
+    text = PAGE.format(sections="\n\n".join(sections))
     if given.check:
         return int(given.out.read_text(encoding="utf-8") != text)
     given.out.write_text(text, encoding="utf-8")

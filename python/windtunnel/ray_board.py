@@ -92,7 +92,11 @@ class Board:
         if self._closed:
             return "end", None
         # A late call of a process that was replaced must not take anything.
-        if not self._waiting or self._pids.get(worker) != pid:
+        if self._pids.get(worker) != pid:
+            return "wait", None
+        # Who asks has nothing in hand: a part that it should have was lost on its way.
+        self._give_back(worker)
+        if not self._waiting:
             return "wait", None
         ticket = self._held[worker] = self._waiting.popleft()
         return "work", (ticket, self._tasks[ticket - self._first])

@@ -19,6 +19,8 @@ import httpx
 import polars as pl
 import pytest
 
+from windtunnel.deployment.registry import Registry
+
 MONITOR = """
 [drift]
 resamples = 300
@@ -72,6 +74,7 @@ def workspace(finished: Any, tmp_path: Path) -> Path:
     shutil.copytree(finished.workspace / "memory_bank", folder / "memory_bank")
     rules = "".join(f'\n[[rule]]\nname = "{NAMES[on]}"\non = "{on}"\n' for on in RULES)
     (folder / "monitor.toml").write_text(MONITOR + rules)
+    Registry(folder / "registry").promote("small", 1, why="to be watched", force=True)
     return folder
 
 

@@ -139,6 +139,9 @@ def test_memory_pages_come_back_from_the_runs_byte_for_byte(
     workspace = tmp_path / "copy"
     shutil.copytree(finished.workspace, workspace)
     bank = workspace / "memory_bank"
+    # The model of a study without an edge serves only when it is forced to.
+    why = ("--force", "--reason", "to have a page of it")
+    assert windtunnel("promote", "small", "1", *why, cwd=workspace).returncode == 0
     before = {path: path.read_bytes() for path in bank.rglob("*") if path.is_file()}
     assert any(path.parent.name == "pictures" for path in before)
     assert any(path.parent.name == "promotions" for path in before)

@@ -54,7 +54,7 @@ inline void require_metrics(const Case& world, const Found& found) {
             peak = std::fmax(peak, now);
             under = now < peak ? under + 1.0 : 0.0;
             longest = std::fmax(longest, under);
-            deepest = std::fmax(deepest, (peak - now) / peak);
+            deepest = std::fmax(deepest, (peak - now) * (1.0 / peak));  // as the engine has it
             const double gain = alive ? (now - before) / before : 0.0;
             up += gain > 0.0 ? 1.0 : 0.0;
             moved += gain != 0.0 ? 1.0 : 0.0;
@@ -62,8 +62,7 @@ inline void require_metrics(const Case& world, const Found& found) {
             before = now;
         }
         require(m.total_return == before / world.terms.initial_cash - 1.0, "total return", c);
-        // The engine multiplies by one over the peak.
-        require(std::abs(m.max_drawdown - deepest) <= 1e-15 * deepest, "drawdown", c);
+        require(m.max_drawdown == deepest, "drawdown", c);
         require(m.max_drawdown_bars == longest, "longest drawdown", c);
         require(moved == 0.0 ? std::isnan(m.hit_rate) : m.hit_rate == up / moved, "hit rate", c);
         for (const double value : {m.cagr, m.volatility, m.sharpe, m.sortino, m.calmar,

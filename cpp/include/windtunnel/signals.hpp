@@ -51,8 +51,13 @@ class Signals {
 
     bool packed() const { return flags_.packed; }
     std::size_t row() const { return row_; }  // bytes
-    const std::uint8_t* entries_at(std::size_t row) const { return flags_.entries + row * row_; }
-    const std::uint8_t* exits_at(std::size_t row) const { return flags_.exits + row * row_; }
+    // Where the flags of a tile begin in a row.
+    const std::uint8_t* entries_of(const Tile& tile, std::size_t row) const {
+        return flags_.entries + row * row_ + column(tile);
+    }
+    const std::uint8_t* exits_of(const Tile& tile, std::size_t row) const {
+        return flags_.exits + row * row_ + column(tile);
+    }
 
     void start(Tile& tile, Account<Lane>& account, std::size_t first, std::size_t width) const {
         tile.first = first;
@@ -68,6 +73,8 @@ class Signals {
     }
 
   private:
+    std::size_t column(const Tile& tile) const { return packed() ? tile.first / 8 : tile.first; }
+
     Flags flags_;
     const double* size_;
     std::size_t configurations_;

@@ -18,6 +18,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/advance.hpp"
 
+#include "windtunnel/kernel/blocks.hpp"
+
 #include "windtunnel/kernel/flags.hpp"
 
 #include "windtunnel/kernel/watched.hpp"

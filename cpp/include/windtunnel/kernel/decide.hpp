@@ -155,19 +155,18 @@ WINDTUNNEL_INLINE std::uint32_t read_flags(const std::uint8_t* from, std::size_t
 WINDTUNNEL_INLINE std::uint32_t hear(std::uint32_t wish, std::uint32_t entry, std::uint32_t exit) {
     return (wish | (entry & ~exit)) & ~(exit & ~entry);
 }
+
 WINDTUNNEL_INLINE void observe(const Signals& door, Tile<Signals>& tile, const Market& market,
                                std::size_t t) {
     for (std::size_t n = 0; n < market.instruments; ++n) {
         const std::size_t at = t * market.instruments + n;
         if (!market.listed[at]) continue;
-        const std::size_t width = tile.door.width;
-        const std::size_t offset = door.packed() ? tile.door.first / 8 : tile.door.first;
-        const std::uint8_t* entries = door.entries_at(at) + offset;
-        const std::uint8_t* exits = door.exits_at(at) + offset;
-        tile.wishes[n] = door.packed() ? hear(tile.wishes[n], read_flags<true>(entries, width),
-                                              read_flags<true>(exits, width))
-                                       : hear(tile.wishes[n], read_flags<false>(entries, width),
-                                              read_flags<false>(exits, width));
+        const auto read = [&](const std::uint8_t* from) {
+            return door.packed() ? read_flags<true>(from, tile.door.width)
+                                 : read_flags<false>(from, tile.door.width);
+        };
+        tile.wishes[n] = hear(tile.wishes[n], read(door.entries_of(tile.door, at)),
+                              read(door.exits_of(tile.door, at)));
     }
 }
 

@@ -17,11 +17,6 @@ struct FlagOrders {
     Left left[kMeasuredBars];
 };
 
-// Where a tile stands between orders.
-struct FlagState {
-    Lane cash, units, turnover, costs, fills;
-};
-
 // Lists the bits of a word of four bars. The first few without asking whether there are any: what
 // an empty word writes is written over.
 WINDTUNNEL_INLINE void list_orders(FlagOrders& orders, std::uint64_t word, std::size_t first) {
@@ -38,7 +33,7 @@ WINDTUNNEL_INLINE void list_orders(FlagOrders& orders, std::uint64_t word, std::
 
 // Who orders when, as long as nobody is liquidated; only `live` lanes do. `wish` and `held` are the
 // lanes that want to be in and that are, before the block and afterwards.
-template <bool kPacked, bool kWhole = false>
+template <bool kPacked, bool kWhole>
 WINDTUNNEL_INLINE void find_orders(const Sweep<Signals>& sweep, const Signals::Tile& tile,
                                    std::size_t first, std::size_t bars, std::uint32_t live,
                                    std::uint32_t& wish, std::uint32_t& held, FlagOrders& orders) {
@@ -46,9 +41,8 @@ WINDTUNNEL_INLINE void find_orders(const Sweep<Signals>& sweep, const Signals::T
     const bool hears_late = delay(sweep.terms.fill) != 0;
     const std::size_t width = kWhole ? kLanes : tile.width;
     const std::size_t stride = sweep.door.row();
-    const std::size_t offset = kPacked ? tile.first / 8 : tile.first;
-    const std::uint8_t* entries = sweep.door.entries_at(first) + offset;
-    const std::uint8_t* exits = sweep.door.exits_at(first) + offset;
+    const std::uint8_t* entries = sweep.door.entries_of(tile, first);
+    const std::uint8_t* exits = sweep.door.exits_of(tile, first);
     std::uint64_t word = 0;
     orders.count = 0;
     for (std::size_t k = 0; k < bars; ++k, entries += stride, exits += stride) {
@@ -70,90 +64,53 @@ WINDTUNNEL_INLINE void find_orders(const Sweep<Signals>& sweep, const Signals::T
 
 // Fills the orders one by one; false if an account cannot pay for one.
 WINDTUNNEL_INLINE bool fill_one_by_one(const Lane& entry, const double* price, double rate,
-                                       FlagState& state, FlagOrders& orders) {
+                                       LaneAccounts& state, FlagOrders& orders) {
     for (std::size_t i = 0; i < orders.count; ++i) {
         const std::size_t k = orders.queue[i] / kLanes;
         const std::size_t l = orders.queue[i] % kLanes;
-        const double units = state.units[l];
-        const double capital = state.cash[l] + units * price[k];
-        if (!(capital > 0.0)) [[unlikely]]
-            return false;
-        const double target = units == 0.0 ? entry[l] : 0.0;
-        const double wanted = target * capital / price[k];
-        const double change = wanted - units;
-        const double paid = change * price[k];
-        const double value = magnitude(paid);
-        const double cost = value * rate;
-        state.cash[l] -= paid + cost;
-        state.costs[l] += cost;
-        state.fills[l] += 1.0;
-        state.turnover[l] += value / capital;
-        state.units[l] = wanted;
+        if (!order_lane(state, entry, l, price[k], rate)) return false;
         orders.left[k].cash[l] = state.cash[l];
-        orders.left[k].units[l] = wanted;
+        orders.left[k].units[l] = state.units[l];
     }
     return true;
 }
 
 // Marks all lanes to the closes of a block; false if one of them has to be liquidated.
 WINDTUNNEL_INLINE bool mark_block(const Sweep<Signals>& sweep, Tile<Signals>& tile,
-                                  std::size_t first, std::size_t bars, const Rates& rates, Row cash,
-                                  Row units, const FlagOrders& orders) {
-    Row exposure(tile.account.exposure);
-    Row equity = 0.0, inverse = 0.0;
+                                  std::size_t first, std::size_t bars, double maintenance,
+                                  const Lane& units_before, const FlagOrders& orders) {
+    Row cash(tile.account.cash), units(units_before);
+    Marks marks(tile.account);
     for (std::size_t k = 0; k < bars; ++k) {
         const Mask filled = mask_of(orders.lanes[k]);
         cash = select(filled, Row(orders.left[k].cash), cash);
         units = select(filled, Row(orders.left[k].units), units);
-        const Row value = units * sweep.market.mark[first + k];
-        equity = cash + value;
-        const Row gross = magnitude(value);
-        if (any(equity <= gross * rates.maintenance)) [[unlikely]]
-            return false;
-        inverse = 1.0 / equity;
-        exposure += gross * inverse;
-        if (tile.measured != nullptr) keep_bar(*tile.measured, equity, inverse);
-        if (sweep.results.equity != nullptr) {
-            write_row(sweep.results.equity, sweep, tile, first + k, equity);
-        }
+        if (!mark_bar(sweep, tile, first + k, cash, units, maintenance, marks)) return false;
     }
-    equity.store(tile.account.equity);
-    inverse.store(tile.account.inverse);
-    exposure.store(tile.account.exposure);
+    marks.store(tile.account);
     return true;
 }
 
-// A block whose every bar can be traded, without interest to pay; false, and nothing has happened,
-// if an account comes to its end in it.
+// A block whose every bar can be traded, without interest to pay; false if an account comes to its
+// end in it, and then the tile is as it was but for the bars that wait to be measured.
 [[gnu::noinline]] inline bool advance_flags(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                             std::size_t first, std::size_t last, Lane& units,
                                             FlagOrders& orders) {
     const std::size_t bars = last - first;
     const Rates rates(sweep.terms);
-    Account<Lane>& account = tile.account;
-    const std::uint32_t live = bits_of(Row(account.open) > 0.0);
+    const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
     std::uint32_t wish = tile.wishes[0], held = tile.held[0];
-    if (!sweep.door.packed()) {
-        find_orders<false>(sweep, tile.door, first, bars, live, wish, held, orders);
-    } else if (tile.width == kLanes) {
-        find_orders<true, true>(sweep, tile.door, first, bars, live, wish, held, orders);
-    } else {
-        find_orders<true>(sweep, tile.door, first, bars, live, wish, held, orders);
-    }
-    FlagState state{account.cash, units, account.turnover, account.costs, account.fills};
+    by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
+        find_orders<kPacked, kWhole>(sweep, tile.door, first, bars, live, wish, held, orders);
+        return true;
+    });
+    LaneAccounts state = accounts_before(tile.account, units);
     const double* price = sweep.market.fill_price.data() + first;
-    if (!fill_one_by_one(tile.door.entry, price, rates.trading, state, orders)) return false;
-    const std::size_t waiting = tile.measured == nullptr ? 0 : tile.measured->waiting;
-    if (!mark_block(sweep, tile, first, bars, rates, Row(account.cash), Row(units), orders)) {
-        if (tile.measured != nullptr) tile.measured->waiting = waiting;
+    if (!fill_one_by_one(tile.door.entry, price, rates.trading, state, orders) ||
+        !mark_block(sweep, tile, first, bars, rates.maintenance, units, orders)) {
         return false;
     }
-    finish_block(tile);
-    account.cash = state.cash;
-    account.turnover = state.turnover;
-    account.costs = state.costs;
-    account.fills = state.fills;
-    units = state.units;
+    keep_accounts(state, tile.account, units);
     tile.wishes[0] = wish;
     tile.held[0] = held;
     return true;

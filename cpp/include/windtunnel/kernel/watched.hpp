@@ -4,26 +4,25 @@
 // All lanes ask at every bar whether it reaches a level; the few that trade are worked out one by
 // one, in memory. Numbers come from the same operations as in stops.hpp, bit for bit.
 
-// What changes between bars, and is put back if an account comes to its end in the block.
-struct Watched {
-    Lane cash, turnover, costs, fills, units, ambiguous, entry, since;
+// What changes between bars; the tile gets it once the block is over.
+struct Watched : LaneAccounts {
+    Lane ambiguous, entry, since;
     StopWatch watch;
     std::uint32_t wish, held;
 };
 
 WINDTUNNEL_INLINE Watched watched_before(const Tile<Signals>& tile, const Lane& units) {
-    const Account<Lane>& account = tile.account;
-    return {account.cash,    account.turnover, account.costs,       account.fills,
-            units,           tile.ambiguous,   tile.stops[0].entry, tile.stops[0].since,
-            tile.door.watch, tile.wishes[0],   tile.held[0]};
+    return {accounts_before(tile.account, units),
+            tile.ambiguous,
+            tile.stops[0].entry,
+            tile.stops[0].since,
+            tile.door.watch,
+            tile.wishes[0],
+            tile.held[0]};
 }
 
 WINDTUNNEL_INLINE void keep_watched(const Watched& state, Tile<Signals>& tile, Lane& units) {
-    tile.account.cash = state.cash;
-    tile.account.turnover = state.turnover;
-    tile.account.costs = state.costs;
-    tile.account.fills = state.fills;
-    units = state.units;
+    keep_accounts(state, tile.account, units);
     tile.ambiguous = state.ambiguous;
     tile.stops[0].entry = state.entry;
     tile.stops[0].since = state.since;
@@ -44,19 +43,6 @@ WINDTUNNEL_INLINE void begin_watch_of_lane(Watched& state, const StopLanes& lane
     state.watch.target[l] = entry * (side * lanes.profit[l] + 1.0);
     state.watch.follow[l] = 1.0 - side * lanes.trailing[l];
     state.watch.until[l] = state.since[l] + lanes.bars[l];
-}
-
-// Moves a holding to `wanted` at `price`, and adds the order to the turnover of `capital`.
-WINDTUNNEL_INLINE void fill_lane(Watched& state, std::size_t l, double wanted, double price,
-                                 double rate, double capital) {
-    const double paid = (wanted - state.units[l]) * price;
-    const double value = magnitude(paid);
-    const double cost = value * rate;
-    state.cash[l] -= paid + cost;
-    state.costs[l] += cost;
-    state.fills[l] += 1.0;
-    state.turnover[l] += value / capital;
-    state.units[l] = wanted;
 }
 
 // What a bar reaches, in prices times side.
@@ -86,33 +72,26 @@ WINDTUNNEL_INLINE bool order_lanes(Watched& state, const Signals::Tile& tile, st
                                    double price, double rate, std::size_t bar) {
     for (; orders != 0; orders &= orders - 1) {
         const auto l = static_cast<std::size_t>(__builtin_ctz(orders));
-        const double units = state.units[l];
-        const double capital = state.cash[l] + units * price;
-        if (!(capital > 0.0)) [[unlikely]]
-            return false;
-        const double target = units == 0.0 ? tile.entry[l] : 0.0;
-        fill_lane(state, l, target * capital / price, price, rate, capital);
+        if (!order_lane(state, tile.entry, l, price, rate)) return false;
         begin_watch_of_lane(state, tile.stops, l, price, bar);
     }
     return true;
 }
 
 // Bars [first, last); false if an account comes to its end in them.
-template <bool kPacked, bool kWhole = false>
+template <bool kPacked, bool kWhole>
 WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                      std::size_t first, std::size_t last, Watched& state) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
     const bool hears_late = delay(sweep.terms.fill) != 0;
     const std::size_t width = kWhole ? kLanes : tile.door.width;
-    const std::size_t offset = kPacked ? tile.door.first / 8 : tile.door.first;
-    const std::uint8_t* entries = sweep.door.entries_at(first) + offset;
-    const std::uint8_t* exits = sweep.door.exits_at(first) + offset;
+    const std::uint8_t* entries = sweep.door.entries_of(tile.door, first);
+    const std::uint8_t* exits = sweep.door.exits_of(tile.door, first);
     const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
     const Mask is_long = Row(tile.door.size) > 0.0;
     Row cash(state.cash), units(state.units), best(state.watch.best);
-    Row exposure(tile.account.exposure);
-    Row equity(tile.account.equity), inverse(tile.account.inverse);
+    Marks marks(tile.account);
     for (std::size_t t = first; t < last; ++t) {
         const std::uint32_t entry = read_flags<kPacked>(entries, width);
         const std::uint32_t exit = read_flags<kPacked>(exits, width);
@@ -139,7 +118,7 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
                 stop.store(reached.stop);
                 worst.store(reached.worst);
                 further.store(reached.best);
-                equity.store(reached.equity);
+                marks.equity.store(reached.equity);
                 for (; reaches != 0; reaches &= reaches - 1) {
                     const auto l = static_cast<std::size_t>(__builtin_ctz(reaches));
                     if (exit_lane(state, reached, l, market.view.open[t], rates.trading)) {
@@ -163,45 +142,23 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
             units = Row(state.units);
             best = Row(state.watch.best);
         }
-        const Row value = units * market.mark[t];
-        equity = cash + value;
-        const Row gross = magnitude(value);
-        if (any(equity <= gross * rates.maintenance)) [[unlikely]]
-            return false;
-        inverse = 1.0 / equity;
-        exposure += gross * inverse;
-        if (tile.measured != nullptr) keep_bar(*tile.measured, equity, inverse);
-        if (sweep.results.equity != nullptr) {
-            write_row(sweep.results.equity, sweep, tile, t, equity);
-        }
+        if (!mark_bar(sweep, tile, t, cash, units, rates.maintenance, marks)) return false;
     }
     best.store(state.watch.best);
-    equity.store(tile.account.equity);
-    inverse.store(tile.account.inverse);
-    exposure.store(tile.account.exposure);
+    marks.store(tile.account);
     return true;
 }
 
-// A block whose every bar can be traded, without interest to pay; false, and nothing has happened,
-// if an account comes to its end in it.
+// As advance_flags, with stops.
 [[gnu::noinline]] inline bool advance_watched(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                               std::size_t first, std::size_t last, Lane& units) {
     Watched state = watched_before(tile, units);
-    const std::size_t waiting = tile.measured == nullptr ? 0 : tile.measured->waiting;
-    bool lasts;
-    if (!sweep.door.packed()) {
-        lasts = advance_state<false>(sweep, tile, first, last, state);
-    } else if (tile.width == kLanes) {
-        lasts = advance_state<true, true>(sweep, tile, first, last, state);
-    } else {
-        lasts = advance_state<true>(sweep, tile, first, last, state);
-    }
-    if (!lasts) {
-        if (tile.measured != nullptr) tile.measured->waiting = waiting;
+    if (!by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
+            return advance_state<kPacked, kWhole>(sweep, tile, first, last, state);
+        })) {
         return false;
     }
     keep_watched(state, tile, units);
-    finish_block(tile);
     return true;
 }
 
@@ -219,14 +176,20 @@ WINDTUNNEL_INLINE bool go_by_block(const Sweep<Signals>& sweep, Tile<Signals>& t
     for (std::size_t t = first; t < last; ++t) {
         if (sweep.market.tradable[t] == 0) return false;
     }
+    const std::size_t waiting = tile.measured == nullptr ? 0 : tile.measured->waiting;
+    bool lasts = false;
     if constexpr (kRules == Rules::plain) {
         // Made once a thread, so that lanes nobody looks at hold numbers and not just anything.
         static thread_local FlagOrders orders{};
-        return advance_flags(sweep, tile, first, last, units, orders);
+        lasts = advance_flags(sweep, tile, first, last, units, orders);
     } else if constexpr (kRules == Rules::stops) {
-        return sweep.terms.fill != Fill::next_open &&
-               advance_watched(sweep, tile, first, last, units);
-    } else {
-        return false;
+        lasts =
+            sweep.terms.fill != Fill::next_open && advance_watched(sweep, tile, first, last, units);
     }
+    if (lasts) {
+        finish_block(tile);
+    } else if (tile.measured != nullptr) {
+        tile.measured->waiting = waiting;
+    }
+    return lasts;
 }

@@ -80,6 +80,28 @@ def test_a_cohort_added_again_counts_once(ledger: Ledger, tmp_path: Path) -> Non
     assert (tmp_path / "runs" / "ledger.jsonl").read_bytes() == before
 
 
+def test_what_others_add_meanwhile_is_seen(ledger: Ledger, tmp_path: Path) -> None:
+    """A ledger remembers how far it was read; lines behind that are read, whoever wrote them."""
+    path = tmp_path / "runs" / "ledger.jsonl"
+    for place in range(4):
+        assert ledger.append(cohort(place=place))
+        assert Ledger(path).append(cohort("other-2", place))
+        assert Ledger(path).append(cohort(place=place + 10))
+        assert not ledger.append(cohort(place=place + 10))
+        assert not ledger.append(cohort("other-2", place))
+    assert len(ledger.cohorts()) == 12
+
+
+def test_a_ledger_that_was_cut_short_is_read_again(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "ledger.jsonl"
+    for place in range(3):
+        ledger.append(cohort(place=place))
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    assert not ledger.append(cohort())
+    assert ledger.append(cohort(place=2))
+    assert [each.cohort for each in ledger.cohorts()] == [0, 2]
+
+
 def test_a_cohort_with_other_results_was_tried_too(ledger: Ledger) -> None:
     """A run started afresh, in another environment, made further trials."""
     ledger.append(cohort())

@@ -107,13 +107,30 @@ class Appender:
         """Read every record, as `AppendOnlyFile.read` does."""
         return self._owner._records()
 
-    def lines_with(self, *parts: bytes) -> Iterator[dict[str, Any]]:
-        """Read the records whose lines hold all `parts`, without parsing the others."""
+    def since(self, offset: int, part: bytes) -> tuple[int, list[dict[str, Any]]]:
+        """Read the records behind a place whose lines hold `part`, without parsing the others.
+
+        Parameters
+        ----------
+        offset : int
+            Where an earlier call ended, 0 at first. A file that has become shorter than that
+            is read from its beginning.
+        part : bytes
+
+        Returns
+        -------
+        int
+            Where the last whole line ends.
+        list of dict
+        """
         with self._owner.path.open("rb") as file:
-            for line in file:
-                record = _parse(line) if all(part in line for part in parts) else None
-                if record is not None:
-                    yield record
+            size = file.seek(0, os.SEEK_END)
+            start = offset if offset <= size else 0
+            file.seek(start)
+            content = file.read()
+        found = [_parse(line) for line in content.split(b"\n") if part in line]
+        end = start + content.rfind(b"\n") + 1
+        return end, [record for record in found if record is not None]
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a record; on return it is on the disk."""
@@ -132,6 +149,12 @@ class Appender:
     def _cut_torn_line(self) -> None:
         """Remove an unfinished last line; one that lacks only its newline is kept and closed."""
         with self._owner.path.open("r+b") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":
+                return  # whole, and not to be read for a line more
+            file.seek(0)
             content = file.read()
             start = content.rfind(b"\n") + 1
             if content[start:] and _parse(content[start:]) is None:

@@ -56,6 +56,34 @@ def split(items: Sequence[Suggestion], parts: int) -> list[list[Suggestion]]:
 
 
 @dataclass
+class Tally:
+    """What progress is told from, counted on so that a long search tells it as fast.
+
+    Attributes
+    ----------
+    cohorts, trials, failed, pruned : int
+    best : float
+        Highest objective, NaN while there is none.
+    """
+
+    cohorts: int = 0
+    trials: int = 0
+    failed: int = 0
+    pruned: int = 0
+    best: float = float("nan")
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Count a cohort's trials."""
+        states = table["state"].to_list()
+        self.cohorts += 1
+        self.trials += len(states)
+        self.failed += states.count("failed")
+        self.pruned += states.count("pruned")
+        reached = table["objective"].drop_nulls().to_list()
+        self.best = float(np.fmax.reduce([self.best, *reached]))
+
+
+@dataclass
 class Campaign:
     """One run's search.
 
@@ -86,14 +114,19 @@ class Campaign:
         study = self.assessor.study
         done = [table for table, _ in self.run.cohorts()]
         past = past_of(done)
-        self._enter(done)
+        tally = Tally()
+        for table in done:
+            tally.add(table)
+        ledger = self.ledger  # remembers how far it was read
+        for index, table in enumerate(done):  # a crash may have come before
+            ledger.append(ledger_entry(self.run, self.assessor.course, index, table))
         with self._whole():
             strategy = self._strategy(done)
-        already = count = sum(len(table) for table in done)
+        already = tally.trials
         self.bus.emit(events.TuningStarted(already, study.study.trials))
-        while count < study.study.trials:
+        while tally.trials < study.study.trials:
             began = time.monotonic()
-            asked = strategy.ask(min(study.study.cohort, study.study.trials - count))
+            asked = strategy.ask(min(study.study.cohort, study.study.trials - tally.trials))
             asking = time.monotonic() - began
             table, found = self._assess(asked, len(done), past)
             with self._whole():
@@ -101,11 +134,11 @@ class Campaign:
                     len(done), table, np.concatenate([part.equity for part in found], axis=1)
                 )
                 strategy.tell(outcomes(table, study))
-                self.ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
+                ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
             done.append(table)
             past += past_of([table])
-            count += len(table)
-            self._report(done, found, count - already, began, asking)
+            tally.add(table)
+            self._report(tally, found, tally.trials - already, began, asking)
         _check_some_succeeded(pl.concat(done, how="diagonal"))
 
     @property
@@ -116,11 +149,6 @@ class Campaign:
     def _whole(self) -> AbstractContextManager[None]:
         """Let nothing be left half told by Ctrl-C."""
         return interrupts.held_back()
-
-    def _enter(self, done: Sequence[pl.DataFrame]) -> None:
-        """See to it that what is committed is in the ledger."""
-        for index, table in enumerate(done):
-            self.ledger.append(ledger_entry(self.run, self.assessor.course, index, table))
 
     def _strategy(self, done: Sequence[pl.DataFrame]) -> OptunaStrategy:
         study = self.assessor.study
@@ -150,26 +178,19 @@ class Campaign:
         return table, found
 
     def _report(
-        self,
-        done: Sequence[pl.DataFrame],
-        found: Sequence[Assessed],
-        here: int,
-        began: float,
-        asking: float,
+        self, tally: Tally, found: Sequence[Assessed], here: int, began: float, asking: float
     ) -> None:
-        reached = [value for part in done for value in part["objective"].drop_nulls().to_list()]
-        states = [state for part in done for state in part["state"].to_list()]
         rungs = max(len(part.survivors) for part in found)
         self.bus.emit(
             events.CohortFinished(
-                cohort=len(done) - 1,
-                trials_done=len(states),
+                cohort=tally.cohorts - 1,
+                trials_done=tally.trials,
                 trials_here=here,
                 trials_total=self.assessor.study.study.trials,
-                failed=states.count("failed"),
-                best=max(reached, default=float("nan")),
+                failed=tally.failed,
+                best=tally.best,
                 seconds=time.monotonic() - began,
-                pruned=states.count("pruned"),
+                pruned=tally.pruned,
                 survivors=tuple(
                     sum(part.survivors[at] for part in found if at < len(part.survivors))
                     for at in range(rungs)

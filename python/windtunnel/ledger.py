@@ -7,6 +7,7 @@ another seed has its statistics deflated by both attempts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = AppendOnlyFile(path, "project ledger")
+        # By run: how far the file was read for its lines, and what these mean.
+        self._read: dict[str, tuple[int, set[str]]] = {}
 
     def append(self, cohort: LedgerCohort) -> bool:
         """Add a cohort, unless the very same one is there already.
@@ -142,12 +145,15 @@ class Ledger:
             Whether a line was added. On return it is on the disk.
         """
         record = _record(cohort)
-        # Of a long run every cohort is looked for; only its own line is worth parsing.
-        own = (json.dumps(cohort.run_id).encode(), f'"cohort":{cohort.cohort},'.encode())
         with self._file.exclusive() as held:
-            for earlier in held.lines_with(*own):
-                if {**earlier, "recorded": ""} == {**record, "recorded": ""}:
-                    return False
+            # A long search adds a line a cohort: what was read for the last is not read again.
+            before, known = self._read.get(cohort.run_id, (0, set()))
+            end, new = held.since(before, json.dumps(cohort.run_id).encode())
+            known = known if end >= before else set()  # it was cut short, and read anew
+            known.update(map(_meaning, new))
+            self._read[cohort.run_id] = end, known
+            if _meaning(record) in known:
+                return False
             held.append(record)
         return True
 
@@ -254,6 +260,12 @@ def _record(cohort: LedgerCohort) -> dict[str, Any]:
             for trial in cohort.trials
         ],
     }
+
+
+def _meaning(record: dict[str, Any]) -> str:
+    """A digest of a record, whenever it was made."""
+    meaning = json.dumps({**record, "recorded": ""}, sort_keys=True)
+    return hashlib.sha256(meaning.encode()).hexdigest()
 
 
 def _cohort(record: dict[str, Any]) -> LedgerCohort:

@@ -168,7 +168,7 @@ def test_numpy_attributes_are_unwrapped_and_nan_is_left_out(tmp_path: Path) -> N
 def test_a_lock_left_by_a_killed_process_is_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("windtunnel.tuning.mirror.LOCK_GRACE", 3)
+    monkeypatch.setattr("windtunnel.tuning.journal.LOCK_GRACE", 3)
     monkeypatch.chdir(tmp_path)
     whole = live(make(Path("j")), 1)
     with Path("j").open("ab") as file:

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from windtunnel.errors import RunError, TuningError
+from windtunnel.tuning.journal import CohortJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
 
     from windtunnel.tuning.strategy import Direction, Outcome
-
-# Seconds after which a lock is taken to be that of a killed process. Holders need milliseconds.
-LOCK_GRACE = 5
 
 STATES = {
     "complete": TrialState.COMPLETE,
@@ -84,16 +81,9 @@ def open_mirror(
 
 def _journal(path: Path, study_name: str, directions: Sequence[Direction]) -> TrialMirror:
     """Open the journal file at `path`; a last line torn by a crash is cut off."""
-    # An absolute path: Optuna's lock is a link to it, which must resolve from anywhere.
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_GRACE)
-    _cut_torn_line(path, lock)
+    journal = CohortJournal(path)
     return TrialMirror(
-        lambda: JournalStorage(JournalFileBackend(str(path), lock_obj=lock)),
-        str(path),
-        study_name,
-        directions,
+        lambda: JournalStorage(journal), str(path), study_name, directions, journal.at_once
     )
 
 
@@ -106,8 +96,10 @@ class TrialMirror:
         place: str,
         study_name: str,
         directions: Sequence[Direction],
+        at_once: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.place = place
+        self._at_once = at_once
         wanted = [StudyDirection[direction.upper()] for direction in directions]
         try:
             with quiet():
@@ -133,7 +125,7 @@ class TrialMirror:
             ) from error
         if self._study.directions != wanted:
             raise self._disagreement(f"holds a study {study_name!r} of other objectives")
-        self._trials = self._study.get_trials(deepcopy=False)
+        self._trials = list(self._study.get_trials(deepcopy=False))
 
     def add(
         self,
@@ -163,8 +155,9 @@ class TrialMirror:
                 raise self._disagreement(
                     f"ends at trial {len(self._trials) - 1}, before trial {outcome.number}"
                 )
-        self._study.add_trials(new)
-        self._trials = self._study.get_trials(deepcopy=False)
+        with self._at_once():
+            self._study.add_trials(new)
+        self._trials += new
 
     def _disagreement(self, problem: str) -> RunError:
         return RunError(
@@ -221,27 +214,3 @@ def _difference(there: FrozenTrial, wanted: FrozenTrial) -> str:
         if getattr(there, name) != getattr(wanted, name):
             return "attributes" if name == "user_attrs" else name
     return ""
-
-
-def _cut_torn_line(path: Path, lock: JournalFileSymlinkLock) -> None:
-    """Remove an unfinished last line, which would make every line after it unreadable."""
-    if not path.exists() or _ends_whole(path):
-        return
-    lock.acquire()
-    try:
-        content = path.read_bytes()
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        lock.release()
-
-
-def _ends_whole(path: Path) -> bool:
-    """Say whether the file is empty or its last line is closed."""
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"

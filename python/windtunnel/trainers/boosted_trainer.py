@@ -20,7 +20,13 @@ import numpy.typing as npt
 
 from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
-from windtunnel.trainers.base import check_hyper, check_task, known_rows, usable_rows
+from windtunnel.trainers.base import (
+    check_hyper,
+    check_task,
+    known_rows,
+    own_progress,
+    usable_rows,
+)
 from windtunnel.trainers.devices import cores
 from windtunnel.trainers.heads import Batch
 from windtunnel.trainers.scoring import Network
@@ -110,27 +116,16 @@ class BoostedTrainer:
         self, progress: Progress, step: int, *, keep_models: bool = False
     ) -> tuple[Grown, CohortFit]:
         """Grow until there are `step` trees, and score; as `SupervisedTrainer.advance`."""
-        if not isinstance(progress, Grown):
-            raise TrainingError(
-                f"progress: must be what `start` or `advance` of this trainer gave, got "
-                f"{type(progress).__name__}"
-            )
-        if not progress.step < step <= self.steps:
-            raise TrainingError(
-                f"step: must be in ({progress.step}, {self.steps}], got {step}",
-                "Give the number of trees in all, not the number to add",
-            )
+        own = own_progress(progress, Grown, step, self.steps, "trees")
         with ThreadPoolExecutor(cores()) as pool:
-            models = list(
-                pool.map(lambda lane: self._grow(progress.hyper, lane, step), range(len(progress)))
-            )
+            models = list(pool.map(lambda lane: self._grow(own.hyper, lane, step), range(len(own))))
         scores = np.stack([self._scores(model) for model in models], axis=-1)
         loss = np.array(
-            [self._loss(model, progress.hyper, lane) for lane, model in enumerate(models)],
+            [self._loss(model, own.hyper, lane) for lane, model in enumerate(models)],
             np.float32,
         )
         kept = tuple(models) if keep_models else None
-        return Grown(progress.hyper, step), CohortFit(scores, loss, {}, kept)
+        return Grown(own.hyper, step), CohortFit(scores, loss, {}, kept)
 
     def _grow(self, hyper: Mapping[str, Float32Array], lane: int, step: int) -> FittedModel:
         own = {name: float(hyper[name][lane]) for name in hyper if name != "feature_mask"}

@@ -18,6 +18,7 @@ from windtunnel.config.model import MODEL_SEARCHABLE
 from windtunnel.errors import TrainingError
 from windtunnel.models.factory import families
 from windtunnel.protocols import CohortFit, FittedModel, Progress, Trainer, TrainingTask
+from windtunnel.trainers.base import own_progress
 from windtunnel.trainers.boosted_trainer import BoostedTrainer
 from windtunnel.trainers.memory import SHARE_OF_FREE, available
 from windtunnel.trainers.population import Compilation
@@ -149,17 +150,13 @@ class BucketTrainer:
         self, progress: Progress, step: int, *, keep_models: bool = False
     ) -> tuple[Parted, CohortFit]:
         """Train a cohort on until `step` steps are made; as `SupervisedTrainer.advance`."""
-        if not isinstance(progress, Parted):
-            raise TrainingError(
-                f"progress: must be what `start` or `advance` of this trainer gave, got "
-                f"{type(progress).__name__}"
-            )
+        own = own_progress(progress, Parted, step, self.steps)
         parts, fits = {}, {}
-        for bucket, part in progress.parts.items():
+        for bucket, part in own.parts.items():
             parts[bucket], fits[bucket] = self._trainer(bucket).advance(
                 part, step, keep_models=keep_models
             )
-        return Parted(progress.buckets, parts, step), self._join(progress.buckets, fits)
+        return Parted(own.buckets, parts, step), self._join(own.buckets, fits)
 
     def _trainer(self, bucket: Bucket) -> Trainer:
         if bucket not in self._trainers:

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
-from windtunnel.trainers.base import check_task, check_values, own_progress, usable_rows
+from windtunnel.protocols import CohortFit, FittedModel, TrainingTask
+from windtunnel.trainers.base import check_task, check_values, usable_rows
 from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.memory import Needs
 from windtunnel.trainers.memory import plan as memory_plan
@@ -31,6 +31,7 @@ from windtunnel.trainers.rl.episodes import (
 )
 from windtunnel.trainers.rl.program import LANES, Data, Hyper, Plan, start_state
 from windtunnel.trainers.rl.rollout import Stage
+from windtunnel.trainers.stretches import StretchTrainer
 
 if TYPE_CHECKING:
     from windtunnel.config.rl import RLSection
@@ -83,8 +84,12 @@ class Resting:
         return Resting(hyper, self.step, state)
 
 
-class RLTrainer:
-    """Trains policies on one task; a `windtunnel.protocols.Trainer`.
+class RLTrainer(StretchTrainer[Resting]):
+    """Trains policies on one task and lets them trade its validation slices.
+
+    A slice that begins where the one before ended goes on with its account, as the backtest
+    does; any other begins flat. A recurrent memory begins anew with each fold. Its
+    hyperparameters: the searchable fields of `[rl]`, and leverage.
 
     Parameters
     ----------
@@ -109,6 +114,9 @@ class RLTrainer:
     SplitError
         A fold has no row, or no stretch as long as an episode, to train on.
     """
+
+    progress_type = Resting
+    unit = "updates"
 
     def __init__(
         self,
@@ -171,29 +179,6 @@ class RLTrainer:
         """(program, lanes, seconds) of each compiled so far, or read from the cache."""
         return tuple(self._cohort.compilations)
 
-    def fit(self, hyper: Mapping[str, npt.ArrayLike], *, keep_models: bool = False) -> CohortFit:
-        """Train C configurations on all folds and let them trade the validation slices.
-
-        A slice that begins where the one before ended goes on with its account, as the
-        backtest does; any other begins flat. A recurrent memory begins anew with each fold.
-
-        Parameters
-        ----------
-        hyper : mapping of str to (C,) array
-            The searchable fields of `[rl]`, and leverage; and, if need be, feature_mask (C, F).
-        keep_models : bool
-            Return parameters and scalers as well.
-
-        Raises
-        ------
-        TrainingError
-            A hyperparameter is missing, unknown or out of range; or the cohort does not fit
-            into the memory budget.
-        """
-        begun = self.start(hyper)
-        self.plan.check(len(begun), in_stretches=keep_models)
-        return self._train(begun, self.steps, keep_models=keep_models)[1]
-
     def start(self, hyper: Mapping[str, npt.ArrayLike]) -> Resting:
         """Begin a cohort that is trained in stretches; `hyper` as in `fit`."""
         features = self.task.features.shape[-1]
@@ -205,21 +190,6 @@ class RLTrainer:
         mask = checked.get("feature_mask", everything)
         return Resting(Hyper(settings, tastes, mask), 0, None)
 
-    def advance(
-        self, progress: Progress, step: int, *, keep_models: bool = False
-    ) -> tuple[Resting, CohortFit]:
-        """Train a cohort on until `step` updates are made, and trade the validation slices.
-
-        Raises
-        ------
-        TrainingError
-            `progress` is another trainer's; `step` is not beyond it, or beyond the last; or
-            the cohort does not fit into the memory budget.
-        """
-        own = own_progress(progress, Resting, step, self.steps, "updates")
-        self.plan.check(len(own), in_stretches=True)
-        return self._train(own, step, keep_models=keep_models)
-
     def by_seed(self, hyper: Mapping[str, npt.ArrayLike]) -> Float32Array:
         """Scores (K*V, N, C, S) of each seed's policy alone, on an account of its own."""
         begun = self.start(hyper)
@@ -228,7 +198,9 @@ class RLTrainer:
         levels = self._cohort.decide(begun.hyper, trained.params, alone)
         return np.ascontiguousarray(levels.transpose(1, 3, 0, 2))
 
-    def _train(self, begun: Resting, step: int, *, keep_models: bool) -> tuple[Resting, CohortFit]:
+    def _train(
+        self, begun: Resting, step: int, *, keep_state: bool, keep_models: bool
+    ) -> tuple[Resting, CohortFit]:
         together = np.full((1, self.seeds), 1 / self.seeds, np.float32)
         cohort, folds = len(begun), len(self.task.train)
         state = self._cohort.start(cohort) if begun.state is None else begun.state
@@ -260,7 +232,7 @@ class RLTrainer:
                 for lane in range(cohort)
             )
         fit = CohortFit(scores, merged.loss.mean(axis=2), failures, models)
-        return Resting(begun.hyper, step, merged), fit
+        return Resting(begun.hyper, step, merged if keep_state else None), fit
 
     def _failures(self, state: Any, scores: Float32Array) -> dict[int, str]:
         """Lane and reason of every configuration that is not finite throughout."""

@@ -10,14 +10,15 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
+from windtunnel.protocols import CohortFit, FittedModel, TrainingTask
 from windtunnel.trainers.arrays import LANES, Hyper, Lane, Trained
-from windtunnel.trainers.base import check_hyper, check_task, known_rows, own_progress
+from windtunnel.trainers.base import check_hyper, check_task, known_rows
 from windtunnel.trainers.devices import choose as choose_devices
 from windtunnel.trainers.layout import check_network, lay_out, needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.population import Compilation, Population
 from windtunnel.trainers.scoring import Network
+from windtunnel.trainers.stretches import StretchTrainer
 
 if TYPE_CHECKING:
     from windtunnel.config.study import ModelSection, TrainingSection
@@ -57,8 +58,11 @@ class Paused:
         )
 
 
-class SupervisedTrainer:
+class SupervisedTrainer(StretchTrainer[Paused]):
     """Trains configurations of one model on one task; a `windtunnel.protocols.Trainer`.
+
+    Its hyperparameters: learning_rate (peak of the schedule), weight_decay, dropout,
+    label_smoothing.
 
     Parameters
     ----------
@@ -88,6 +92,8 @@ class SupervisedTrainer:
     StudyFileError
         The model family is unknown, or its module breaks the contract of families.
     """
+
+    progress_type = Paused
 
     def __init__(
         self,
@@ -127,50 +133,10 @@ class SupervisedTrainer:
         """Every program compiled so far, or read from the cache."""
         return tuple(self._population.compilations)
 
-    def fit(self, hyper: Mapping[str, npt.ArrayLike], *, keep_models: bool = False) -> CohortFit:
-        """Train C configurations on all folds and score the validation slices.
-
-        A configuration's numbers are the same bit for bit whatever else is in the cohort,
-        however large it is and wherever in it the configuration stands.
-
-        Parameters
-        ----------
-        hyper : mapping of str to (C,) array
-            learning_rate (peak of the schedule), weight_decay, dropout, label_smoothing;
-            and, if need be, feature_mask (C, F).
-        keep_models : bool
-            Return parameters and scalers as well.
-
-        Raises
-        ------
-        TrainingError
-            A hyperparameter is missing, unknown or out of range; or the cohort does not fit
-            into the memory budget.
-        """
-        begun = self.start(hyper)
-        self.plan.check(len(begun), in_stretches=keep_models)
-        _, fit = self._train(begun, self.steps, keep_state=False, keep_models=keep_models)
-        return fit
-
     def start(self, hyper: Mapping[str, npt.ArrayLike]) -> Paused:
         """Begin a cohort that is trained in stretches; `hyper` as in `fit`."""
         features = self.task.features.shape[-1]
         return Paused(Hyper(**check_hyper(hyper, features)), 0, None)
-
-    def advance(
-        self, progress: Progress, step: int, *, keep_models: bool = False
-    ) -> tuple[Paused, CohortFit]:
-        """Train a cohort on until `step` steps are made, and score the validation slices.
-
-        Raises
-        ------
-        TrainingError
-            `progress` is another trainer's; `step` is not beyond it, or beyond the last; or
-            the cohort does not fit into the memory budget.
-        """
-        own = own_progress(progress, Paused, step, self.steps)
-        self.plan.check(len(own), in_stretches=True)
-        return self._train(own, step, keep_state=True, keep_models=keep_models)
 
     def _train(
         self, begun: Paused, step: int, *, keep_state: bool, keep_models: bool

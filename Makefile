@@ -26,7 +26,7 @@ SOURCES := $(shell find python cpp \( -name __pycache__ -o -path cpp/tests \) -p
 CPP_FILES := $(shell find cpp -name '*.hpp' -o -name '*.cpp' -o -name '*.h')
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report test test-cpp test-python lint format bench bench-engine docs sanitize sanitize-threads wheel check-wheel clean
+.PHONY: help install demo report picture test test-cpp test-python lint format bench bench-engine docs sanitize sanitize-threads wheel check-wheel clean
 
 help: ## Print this list
 	@echo "Windtunnel. Targets:"
@@ -72,6 +72,10 @@ report: $(VENV)/.package ## Write the report of the newest run, or of RUN=..., t
 	@test -n "$(RUN)" || { echo "There is no run yet: make demo makes one." >&2; exit 1; }
 	@mkdir -p $(BUILD)
 	$(BIN)/windtunnel report $(RUN) --out $(BUILD)/report.html
+
+picture: $(VENV)/.package $(VENV)/.dev ## Picture the newest run, or RUN=..., for the README; takes a Chromium
+	@test -n "$(RUN)" || { echo "There is no run yet: make demo makes one." >&2; exit 1; }
+	$(BIN)/python scripts/report_picture.py $(RUN) docs/report.png
 
 # -- Tests and measurements -----------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import re
 import struct
 
@@ -94,6 +95,20 @@ def test_the_page_is_printed_and_pictured_whole(tmp_path):
     width, height = struct.unpack(">II", png[16:24])
     assert width == WIDTH
     assert 5000 < height < 16_000
+
+
+@browser
+@needed
+def test_the_picture_of_the_readme_ends_with_the_equity_curve(root, tmp_path):
+    spec = importlib.util.spec_from_file_location("picture", root / "scripts/report_picture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.picture(write(report_data(trials=40), tmp_path / "report.html"), tmp_path / "top.png")
+    width, height = struct.unpack(">II", (tmp_path / "top.png").read_bytes()[16:24])
+    assert width == WIDTH
+    assert 1000 < height < 2000
 
 
 def test_another_ending_is_refused(tmp_path):

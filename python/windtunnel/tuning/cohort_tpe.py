@@ -119,7 +119,7 @@ class CohortTPESampler(BaseSampler):
         if not self._ready:
             self._read(study)
             self._drawn_for = dict(search_space)
-            self._ready.extend(self._draw(study, trial.number, search_space))
+            self._ready.extend(self._draw(trial.number, search_space))
         return self._ready.popleft() if self._ready else {}
 
     def sample_independent(
@@ -157,12 +157,9 @@ class CohortTPESampler(BaseSampler):
                 f"{len(study.directions)}",
                 "Choose sampler nsga2, nsga3 or tpe for several",
             )
-        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._seen.add(finished, study.direction)
+        self._seen.add(study.get_trials(deepcopy=False), study.direction)
 
-    def _draw(
-        self, study: Study, first: int, space: dict[str, BaseDistribution]
-    ) -> list[dict[str, Any]]:
+    def _draw(self, first: int, space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:
         names, axes = axes_of(space)
         rng = np.random.default_rng([self._seed, first])
         if len(self._seen) < self._startup:
@@ -170,8 +167,7 @@ class CohortTPESampler(BaseSampler):
         else:
             best = min(math.ceil(BEST_SHARE * len(self._seen)), MOST_BEST)
             good, poor = self._seen.split(space, best)
-            pending = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            asked = coordinates(space, [trial for trial in pending if trial.params])
+            asked = coordinates(space, [trial for trial in self._seen.running if trial.params])
             points = self._choose(names, axes, good, np.vstack([poor, asked]), rng)
         return [
             {name: each.value(x) for name, each, x in zip(names, axes, point, strict=True)}

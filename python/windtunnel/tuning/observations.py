@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Float64Array = npt.NDArray[np.float64]
 
+TAKEN = (TrialState.COMPLETE, TrialState.PRUNED)
+
 
 class Observations:
     """Complete and pruned trials of a study with one objective.
@@ -29,41 +31,61 @@ class Observations:
     space : dict of str to BaseDistribution
         The dimensions given, and every one that a trial had, conditional ones too; of a
         dimension that changed, the last.
+    running : list of FrozenTrial
+        Those that were not finished when trials were last taken in.
     """
 
     def __init__(self, space: Mapping[str, BaseDistribution] | None = None) -> None:
         self.space: dict[str, BaseDistribution] = dict(space or {})
-        self._trials: dict[int, FrozenTrial] = {}
-        self._keys: dict[int, tuple[float, float, float]] = {}
+        self.running: list[FrozenTrial] = []
+        self._settled = 0  # so many trials at the beginning of the study are finished
+        self._trials: list[FrozenTrial] = []
+        self._numbers: set[int] = set()
+        self._keys = np.empty((0, 4))
         self._placed_in: dict[str, BaseDistribution] = {}
-        self._placed: dict[int, Float64Array] = {}
+        self._placed = np.empty((0, 0))
 
     def __len__(self) -> int:
         return len(self._trials)
 
     def add(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> None:
-        """Take in finished trials; those that are known are passed over."""
+        """Take in what was finished since, from all trials of the study as it keeps them.
+
+        Those at the beginning that were all finished before are not looked at again.
+        """
         sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
-        for trial in trials:
-            if trial.number not in self._trials:
-                self._trials[trial.number] = trial
-                self._keys[trial.number] = _rank_key(trial, sign)
-                self.space.update(trial.distributions)
+        new = [
+            trial
+            for trial in trials[self._settled :]
+            if trial.state in TAKEN and trial.number not in self._numbers
+        ]
+        for trial in new:
+            self.space.update(trial.distributions)
+        self._trials += new
+        self._numbers.update(trial.number for trial in new)
+        keys = [(*_rank_key(trial, sign), float(trial.number)) for trial in new]
+        self._keys = np.vstack([self._keys, np.array(keys).reshape(-1, 4)])
+        while self._settled < len(trials) and trials[self._settled].state.is_finished():
+            self._settled += 1
+        self.running = [
+            trial for trial in trials[self._settled :] if trial.state == TrialState.RUNNING
+        ]
 
     def split(
         self, space: Mapping[str, BaseDistribution], best: int
     ) -> tuple[Float64Array, Float64Array]:
         """Coordinates in `space` of the `best` best trials and of all others, each by number."""
-        numbers = sorted(self._trials)
         if self._placed_in != space:
-            self._placed_in, self._placed = dict(space), {}
-        new = [number for number in numbers if number not in self._placed]
-        placed = coordinates(space, [self._trials[number] for number in new])
-        self._placed.update(zip(new, placed, strict=True))
-        points = np.array([self._placed[number] for number in numbers]).reshape(-1, len(space))
-        keys = np.array([self._keys[number] for number in numbers]).T
-        order = np.lexsort(keys[::-1])
-        return points[np.sort(order[:best])], points[np.sort(order[best:])]
+            self._placed_in, self._placed = dict(space), np.empty((0, len(space)))
+        new = coordinates(space, self._trials[len(self._placed) :])
+        self._placed = np.vstack([self._placed, new])
+        *keys, numbers = self._keys.T
+        order = np.lexsort([numbers, *keys[::-1]])
+        good, others = order[:best], order[best:]
+        return (
+            self._placed[good[np.argsort(numbers[good])]],
+            self._placed[others[np.argsort(numbers[others])]],
+        )
 
 
 def coordinates(

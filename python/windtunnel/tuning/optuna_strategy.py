@@ -16,7 +16,6 @@ import optuna
 from windtunnel.config.search import is_active, parents_first
 from windtunnel.errors import TuningError
 from windtunnel.tuning import samplers
-from windtunnel.tuning.cohort_tpe import CohortTPESampler
 from windtunnel.tuning.mirror import STATES, frozen_trial, quiet
 from windtunnel.tuning.space import active_names, to_distributions
 from windtunnel.tuning.strategy import Direction, Outcome, Suggestion, settle
@@ -81,6 +80,7 @@ class OptunaStrategy:
         self._open: dict[int, optuna.Trial] = {}
         self._asked: dict[int, dict[str, Value]] = {}
         self._told = 0
+        self._sampler_at = self._samplers()
         with quiet():
             self._study = optuna.create_study(
                 directions=list(directions), sampler=self._sampler_at(0)
@@ -123,8 +123,7 @@ class OptunaStrategy:
                 f"ask: trials {_numbers(self._open)} have not been told",
                 "Tell the outcomes of a cohort before asking for the next",
             )
-        if not isinstance(self._study.sampler, CohortTPESampler):
-            self._study.sampler = self._sampler_at(self._told)
+        self._study.sampler = self._sampler_at(self._told)
         for _ in range(n):
             trial = self._study.ask()
             self._open[trial.number] = trial
@@ -190,19 +189,15 @@ class OptunaStrategy:
                 drawn[name] = trial.suggest_float(name, kind.low, kind.high, log=kind.log)
         return dict(sorted(drawn.items()))
 
-    def _sampler_at(self, first: int) -> optuna.samplers.BaseSampler:
+    def _samplers(self) -> samplers.SamplerAt:
         def active(values: Mapping[str, Any]) -> list[str]:
             return active_names(self._search, values)
 
         conditional = any(dimension.when for dimension in self._search.values())
-        return samplers.make(
+        return samplers.start(
             self._kind,
             samplers.Setting(
-                self._seed,
-                first,
-                self._cohort,
-                self._distributions,
-                active if conditional else None,
+                self._seed, self._cohort, self._distributions, active if conditional else None
             ),
         )
 

@@ -11,31 +11,33 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import (
-    BaseSampler,
-    CmaEsSampler,
-    GPSampler,
-    NSGAIIISampler,
-    NSGAIISampler,
-    QMCSampler,
-    RandomSampler,
-    TPESampler,
-)
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from windtunnel.errors import TuningError
+from windtunnel.tuning.cohort_cmaes import CohortCmaEsSampler, Evolution
+from windtunnel.tuning.cohort_genetic import (
+    CohortNSGAIIISampler,
+    CohortNSGAIISampler,
+    Generations,
+)
+from windtunnel.tuning.cohort_qmc import CohortQMCSampler, SobolSequence
 from windtunnel.tuning.cohort_tpe import CohortTPESampler
 
 Active = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
+# Makes the sampler of the cohort whose first trial has this number.
+SamplerAt = Callable[[int], BaseSampler]
+
+
 @dataclass(frozen=True)
 class Setting:
-    """For which cohort a sampler is made.
+    """The study for which samplers are made.
 
     Attributes
     ----------
-    seed, first : int
-        The study's seed, and the number of the cohort's first trial.
+    seed : int
+        The study's seed.
     cohort : int
         Size of a full cohort.
     space : mapping of str to BaseDistribution
@@ -45,15 +47,13 @@ class Setting:
     """
 
     seed: int
-    first: int
     cohort: int
     space: Mapping[str, BaseDistribution]
     active: Active | None
 
-    @property
-    def own_seed(self) -> int:
-        """A seed for this cohort alone."""
-        return cohort_seed(self.seed, self.first)
+    def seed_at(self, first: int) -> int:
+        """A seed for one cohort alone."""
+        return cohort_seed(self.seed, first)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Kind:
 
     Attributes
     ----------
-    make : callable
+    start : callable
+        Makes the samplers of a study, which may share what they remember.
     remembers : bool
         Whether it keeps notes of its own beside the trials. A study is then rebuilt by asking
         anew for all that was asked before, instead of by reading it.
@@ -72,7 +73,7 @@ class Kind:
         Modules of the `samplers` extra.
     """
 
-    make: Callable[[Setting], BaseSampler]
+    start: Callable[[Setting], SamplerAt]
     remembers: bool = False
     several: bool = False
     needs: tuple[str, ...] = ()
@@ -88,53 +89,54 @@ def cohort_seed(seed: int, first: int) -> int:
     return int.from_bytes(key[:4], "little")
 
 
-def _cohort_tpe(of: Setting) -> BaseSampler:
-    return CohortTPESampler(seed=of.seed, cohort=of.cohort, space=of.space, active=of.active)
+def _cohort_tpe(of: Setting) -> SamplerAt:
+    sampler = CohortTPESampler(seed=of.seed, cohort=of.cohort, space=of.space, active=of.active)
+    return lambda _first: sampler  # its draws follow from the number of the trial
 
 
-def _tpe(of: Setting) -> BaseSampler:
-    return TPESampler(
-        seed=of.own_seed,
-        multivariate=True,
-        group=True,
-        constant_liar=True,
+def _tpe(of: Setting) -> SamplerAt:
+    return lambda first: TPESampler(
+        seed=of.seed_at(first), multivariate=True, group=True, constant_liar=True
     )
 
 
-def _qmc(of: Setting) -> BaseSampler:
-    # One sequence through the whole study: its seed must not change.
-    return QMCSampler(
-        seed=of.seed,
-        scramble=True,
-        independent_sampler=RandomSampler(seed=of.own_seed),
-        warn_asynchronous_seeding=False,
-        warn_independent_sampling=False,
-    )
+def _random(of: Setting) -> SamplerAt:
+    return lambda first: RandomSampler(seed=of.seed_at(first))
 
 
-def _cmaes(of: Setting) -> BaseSampler:
-    return CmaEsSampler(
-        seed=of.own_seed, popsize=max(of.cohort, 4), warn_independent_sampling=False
-    )
+def _qmc(of: Setting) -> SamplerAt:
+    sequence = SobolSequence(of.seed)
+    return lambda first: CohortQMCSampler(sequence, seed=of.seed_at(first))
 
 
-def _genetic(sampler: type[NSGAIISampler | NSGAIIISampler]) -> Callable[[Setting], BaseSampler]:
-    return lambda of: sampler(seed=of.own_seed, population_size=max(of.cohort, 4))
+def _gp(of: Setting) -> SamplerAt:
+    return lambda first: GPSampler(seed=of.seed_at(first), warn_independent_sampling=False)
+
+
+def _cmaes(of: Setting) -> SamplerAt:
+    evolution, popsize = Evolution(), max(of.cohort, 4)
+    return lambda first: CohortCmaEsSampler(evolution, seed=of.seed_at(first), popsize=popsize)
+
+
+def _genetic(
+    sampler: type[CohortNSGAIISampler | CohortNSGAIIISampler],
+) -> Callable[[Setting], SamplerAt]:
+    def start(of: Setting) -> SamplerAt:
+        generations = Generations(max(of.cohort, 4))
+        return lambda first: sampler(generations, seed=of.seed_at(first))
+
+    return start
 
 
 KINDS: dict[str, Kind] = {
     "cohort_tpe": Kind(_cohort_tpe),
     "tpe": Kind(_tpe, several=True),
-    "random": Kind(lambda of: RandomSampler(seed=of.own_seed), several=True),
+    "random": Kind(_random, several=True),
     "qmc": Kind(_qmc, remembers=True, several=True),
-    "gp": Kind(
-        lambda of: GPSampler(seed=of.own_seed, warn_independent_sampling=False),
-        several=True,
-        needs=("torch", "scipy"),
-    ),
+    "gp": Kind(_gp, several=True, needs=("torch", "scipy")),
     "cmaes": Kind(_cmaes, remembers=True, needs=("cmaes",)),
-    "nsga2": Kind(_genetic(NSGAIISampler), remembers=True, several=True),
-    "nsga3": Kind(_genetic(NSGAIIISampler), remembers=True, several=True),
+    "nsga2": Kind(_genetic(CohortNSGAIISampler), remembers=True, several=True),
+    "nsga3": Kind(_genetic(CohortNSGAIIISampler), remembers=True, several=True),
 }
 
 
@@ -166,8 +168,13 @@ def kind_of(name: str, *, objectives: int = 1) -> Kind:
     return kind
 
 
-def make(kind: Kind, of: Setting) -> BaseSampler:
-    """Make a sampler for a cohort."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return kind.make(of)
+def start(kind: Kind, of: Setting) -> SamplerAt:
+    """Begin a study: samplers are made for one cohort after the other, in order."""
+    at = kind.start(of)
+
+    def without_warnings(first: int) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return at(first)
+
+    return without_warnings

@@ -101,14 +101,24 @@ def write_onnx(params: Any, path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
 
 
+def windtunnel(registry: str, port: int, *, batching: bool) -> None:
+    """The service as `windtunnel serve --monitor` runs it, with an objective to keep."""
+    from windtunnel.monitoring.service import listened_to
+    from windtunnel.monitoring.settings import MonitorFile, ObjectiveSection
+    from windtunnel.serving.server import serve
+    from windtunnel.serving.settings import Settings
+
+    settings = Settings(micro_batching=batching, linger_seconds=0)
+    objective = ObjectiveSection(name="quick", target=0.99, seconds=0.05)
+    folder = Path(registry).parent / f"monitoring-{port}"
+    with listened_to(registry, MonitorFile(objective=(objective,)), folder) as bus:
+        serve(registry, port=port, settings=settings, bus=bus, log_level="warning")
+
+
 def main(name: str, port: int, argument: str = "") -> None:
     """Serve one of them until a signal."""
     if name.startswith("windtunnel"):
-        from windtunnel.serving.server import serve
-        from windtunnel.serving.settings import Settings
-
-        settings = Settings(micro_batching=name.endswith("batching"), linger_seconds=0)
-        serve(argument, port=port, settings=settings, log_level="warning")
+        windtunnel(argument, port, batching=name.endswith("batching"))
         return
     app: Any
     if name == "onnxruntime":

@@ -2,7 +2,8 @@
 
 One process each, all under uvicorn with uvloop and httptools, asked in turn by wrk, round by
 round, so that a slow moment of the machine falls on all; a ratio is the median of the rounds'
-ratios. The network is 64-128-128-1 on 64 features; metrics and status are on.
+ratios. The network is 64-128-128-1 on 64 features; metrics, the page's figures, a monitor and an
+objective for latency are on.
 """
 
 from __future__ import annotations

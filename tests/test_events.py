@@ -62,14 +62,14 @@ def test_an_observer_gets_the_kinds_that_it_asked_for() -> None:
 
 def test_an_event_that_nobody_wants_need_not_be_made() -> None:
     bus = events.EventBus()
-    assert not bus.wanted(events.Warned)
+    assert not bus.listeners(events.Warned).all
     take_back = bus.subscribe(lambda _: None, events.Warned)
-    assert bus.wanted(events.Warned)
-    assert not bus.wanted(events.StageStarted)
+    assert bus.listeners(events.Warned).all
+    assert not bus.listeners(events.StageStarted).all
     take_back()
-    assert not bus.wanted(events.Warned)
+    assert not bus.listeners(events.Warned).all
     bus.subscribe(lambda _: None)
-    assert bus.wanted(events.StageStarted)
+    assert bus.listeners(events.StageStarted).all
 
 
 def test_a_subscription_can_be_taken_back_and_another_added() -> None:

@@ -2,7 +2,8 @@
 
 The study emits progress, the service emits predictions; neither knows who listens. An
 observer that fails is reported once through `logging` and never disturbs the emitter. One
-that may be slow or hang belongs behind `windtunnel.monitoring.queued.QueuedObserver`.
+that may be slow or hang belongs behind `windtunnel.monitoring.queued.QueuedObserver`. One with
+an attribute `prompt` that is true promises to take a few microseconds and to wait for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -311,22 +312,26 @@ Observer: TypeAlias = Callable[[Event], None]
 E = TypeVar("E", bound=Event)
 
 
+class Listeners(NamedTuple):
+    """The observers of a kind of event, in the order in which they subscribed."""
+
+    prompt: tuple[Callable[[Any], None], ...]
+    others: tuple[Callable[[Any], None], ...]
+    all: tuple[Callable[[Any], None], ...]
+
+
 class EventBus:
     """Carries events to observers, in the order in which they subscribed.
 
-    Safe to use from several threads. Emitting costs a dictionary look-up and the calls.
-
-    Parameters
-    ----------
-    observers : iterable of callables
-        Each sees every kind of event.
+    Safe to use from several threads. Emitting costs a dictionary look-up and the calls. Each
+    of the `observers` it is made with sees every kind of event.
     """
 
     __slots__ = ("_failures", "_lock", "_routes", "_subscriptions")
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._subscriptions: tuple[tuple[Callable[[Any], None], tuple[type[Event], ...]], ...] = ()
-        self._routes: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
+        self._routes: dict[type[Event], Listeners] = {}
         self._failures: dict[int, int] = {}
         self._lock = threading.Lock()
         for observer in observers:
@@ -335,10 +340,7 @@ class EventBus:
     def subscribe(self, observer: Callable[[E], None], *kinds: type[E]) -> Callable[[], None]:
         """Add an observer of the kinds named and their subclasses, of all when none is.
 
-        Returns
-        -------
-        callable
-            Takes the subscription back; calling it twice does no harm.
+        What is returned takes the subscription back; calling it twice does no harm.
         """
         entry = (observer, kinds or (Event,))
         with self._lock:
@@ -347,9 +349,8 @@ class EventBus:
 
         def unsubscribe() -> None:
             with self._lock:
-                self._subscriptions = tuple(
-                    each for each in self._subscriptions if each is not entry
-                )
+                kept = tuple(each for each in self._subscriptions if each is not entry)
+                self._subscriptions = kept
                 self._routes = {}
 
         return unsubscribe
@@ -360,19 +361,19 @@ class EventBus:
         A failing observer is logged once, counted, and called again with the next event.
         `KeyboardInterrupt` passes: it is the user's, not the observer's.
         """
-        observers = self._routes.get(type(event))
-        if observers is None:
-            observers = self._route(type(event))
+        self.hand(event, self.listeners(type(event)).all)
+
+    def hand(self, event: Event, observers: Iterable[Callable[[Any], None]]) -> None:
+        """Hand `event` to some of its observers, as `emit` does to all."""
         for observer in observers:
             try:
                 observer(event)
             except (Exception, SystemExit):  # noqa: BLE001 - whatever an observer does
                 self._note_failure(observer, event)
 
-    def wanted(self, kind: type[Event]) -> bool:
-        """Whether anybody listens to events of `kind`; one that nobody wants need not be made."""
-        observers = self._routes.get(kind)
-        return bool(self._route(kind) if observers is None else observers)
+    def listeners(self, kind: type[Event]) -> Listeners:
+        """Who listens to events of `kind`; one that nobody wants need not be made."""
+        return self._routes.get(kind) or self._route(kind)
 
     def observers(self) -> list[Callable[[Any], None]]:
         """Everybody who listens, in the order in which they subscribed."""
@@ -382,12 +383,12 @@ class EventBus:
         """How often `observer` has raised."""
         return self._failures.get(id(observer), 0)
 
-    def _route(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
+    def _route(self, kind: type[Event]) -> Listeners:
         with self._lock:
-            found = tuple(
-                observer for observer, kinds in self._subscriptions if issubclass(kind, kinds)
-            )
-            self._routes[kind] = found
+            every = tuple(each for each, kinds in self._subscriptions if issubclass(kind, kinds))
+            prompt = tuple(each for each in every if getattr(each, "prompt", False))
+            others = tuple(each for each in every if not getattr(each, "prompt", False))
+            found = self._routes[kind] = Listeners(prompt, others, every)
         return found
 
     def _note_failure(self, observer: Callable[[Any], None], event: Event) -> None:

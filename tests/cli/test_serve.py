@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from windtunnel.cli.app import app
 from windtunnel.errors import MetricError, ServiceError
-from windtunnel.monitoring.canary_judge import Terms
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving import server
 
 

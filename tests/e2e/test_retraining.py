@@ -20,7 +20,8 @@ from windtunnel.events import AlertRaised, EventBus, RetrainDecided, RowsScored
 from windtunnel.features.compute import compute
 from windtunnel.memory_bank import MemoryBank, Remember
 from windtunnel.monitoring.canary_action import act
-from windtunnel.monitoring.canary_judge import CanaryJudge, Terms
+from windtunnel.monitoring.canary_judge import CanaryJudge
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.monitoring.monitor import attach
 from windtunnel.monitoring.settings import MonitorFile, RetrainSection
 from windtunnel.retraining import RetrainOnAlert, _check_caps, alert_stands, newest_run, retrain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,17 +69,6 @@ def test_windows_are_exact_to_a_step(requests: list[tuple[float, bool]], long: f
     least = sum(at >= now - long for at, _ in requests)
     most = sum(at >= now - long - 10.0 for at, _ in requests)
     assert least <= burn.requests <= most
-
-
-@given(st.lists(st.tuples(st.floats(0, 4000), st.booleans()), min_size=1, max_size=100))
-def test_many_at_once_equal_one_by_one(requests: list[tuple[float, bool]]) -> None:
-    requests.sort()
-    alone, together = BurnMeter(FAST), BurnMeter(FAST)
-    for at, bad in requests:
-        alone.add(float(bad), at)
-    now = np.array([at for at, _ in requests])
-    together.add_many(np.array([float(bad) for _, bad in requests]), now)
-    assert together.burns(now[-1]) == alone.burns(now[-1])
 
 
 def test_memory_does_not_grow() -> None:

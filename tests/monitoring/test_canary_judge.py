@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from windtunnel.errors import MetricError
-from windtunnel.monitoring.canary_judge import CanaryJudge, Tally, Terms
+from windtunnel.monitoring.canary_judge import CanaryJudge, Tally
+from windtunnel.monitoring.canary_terms import Terms
 
 LEVEL = 0.05
 TERMS = Terms(

@@ -12,7 +12,7 @@ import pytest
 from windtunnel.deployment.registry import Registry
 from windtunnel.errors import RegistryError
 from windtunnel.events import PredictionFailed, PredictionServed, ShadowAnswered
-from windtunnel.monitoring.canary_judge import Terms
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.monitoring.canary_watch import CanaryWatch, watch
 from windtunnel.monitoring.prometheus import PrometheusObserver
 from windtunnel.monitoring.scraping import Scraper

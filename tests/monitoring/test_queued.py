@@ -136,3 +136,49 @@ def test_every_event_is_delivered_or_counted(threads: int, each: int, capacity: 
     assert queued.close()
     counts = queued.counts
     assert counts.delivered + counts.dropped == threads * each
+
+
+def test_the_thread_wakes_once_for_what_comes_within_a_while() -> None:
+    naps: list[float] = []
+
+    class Watched(QueuedObserver):
+        def _observe_all(self, call: Callable[[Event], None]) -> bool:
+            some = super()._observe_all(call)
+            naps.append(some)
+            return some
+
+    seen: list[Event] = []
+    with Watched(seen.append, linger=60.0) as queued:
+        for _ in range(500):
+            queued(SERVED)
+        assert queued.drain(30), "who waits need not wait for the while to pass"
+    assert len(seen) == 500
+    assert len(naps) <= 6
+
+
+def test_an_event_that_is_not_wanted_wakes_nobody() -> None:
+    seen: list[Event] = []
+    before = threading.active_count()
+    with QueuedObserver(seen.append, wanted=lambda event: event is not SERVED) as queued:
+        for _ in range(5):
+            queued(SERVED)
+        assert threading.active_count() == before
+        queued(Warned("this"))
+    assert seen == [Warned("this")]
+    assert queued.counts.delivered == 1
+    assert queued.counts.dropped == 0
+
+
+def test_a_queue_that_fills_up_is_emptied_before_its_while_is_over() -> None:
+    seen = threading.Event()
+
+    def observe(event: Warned) -> None:
+        if event.message == "last":
+            seen.set()
+
+    with QueuedObserver(observe, capacity=20, linger=60.0) as queued:
+        for k in range(11):
+            queued(Warned(str(k)))
+        queued(Warned("last"))
+        assert seen.wait(30)
+        assert queued.counts.dropped == 0

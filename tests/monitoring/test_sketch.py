@@ -45,18 +45,6 @@ def test_merging_equals_adding(one: list[float], two: list[float], share: float)
     assert merged.total == pytest.approx(both.total)
 
 
-@given(VALUES, st.integers(0, 200))
-def test_many_at_once_equal_one_by_one(values: list[float], split: int) -> None:
-    at_once = QuantileSketch()
-    for part in (values[:split], values[split:]):
-        at_once.add_many(np.array(part, np.float64))
-    one_by_one = sketch_of(values)
-    # A logarithm on the edge of a bucket may round either way.
-    for share in (0.0, 0.5, 1.0):
-        assert at_once.quantile(share) == pytest.approx(one_by_one.quantile(share), rel=0.0203)
-    assert at_once.count == one_by_one.count
-
-
 @given(VALUES)
 def test_it_can_be_written_down(values: list[float]) -> None:
     sketch = sketch_of(values)

@@ -11,7 +11,7 @@ import pytest
 from windtunnel.deployment.manifest import Policy
 from windtunnel.deployment.registry import Registry
 from windtunnel.events import EventBus, PredictionFailed, PredictionServed, ShadowAnswered
-from windtunnel.monitoring.canary_judge import Terms
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving.answer import Answer
 from windtunnel.serving.predictor import Scored
 from windtunnel.serving.routing import Routes

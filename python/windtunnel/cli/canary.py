@@ -24,6 +24,7 @@ from windtunnel.cli.release import (
     tell,
 )
 from windtunnel.errors import RegistryError
+from windtunnel.monitoring.canary_terms import Terms
 
 NOT_PROMOTED = 14
 
@@ -115,14 +116,14 @@ def judge(
         list[str], typer.Option(help="A service's /metrics; may be given several times.")
     ],
     every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
-    late_seconds: terms.LateSeconds = 0.05,
-    error_margin: terms.ErrorMargin = 0.01,
-    late_margin: terms.LateMargin = 0.02,
-    false_alarm: terms.FalseAlarm = 0.01,
-    false_promotion: terms.FalsePromotion = 0.01,
-    judges: terms.Judges = 1,
-    fewest: terms.Fewest = 500,
-    most: terms.Most = 1_000_000,
+    late_seconds: terms.LateSeconds = Terms.late_seconds,
+    error_margin: terms.ErrorMargin = Terms.error_margin,
+    late_margin: terms.LateMargin = Terms.late_margin,
+    false_alarm: terms.FalseAlarm = Terms.false_alarm,
+    false_promotion: terms.FalsePromotion = Terms.false_promotion,
+    judges: terms.Judges = Terms.judges,
+    fewest: terms.Fewest = Terms.fewest,
+    most: terms.Most = Terms.most,
     workspace: Workspace = Path(),
     location: Location = None,
     as_json: Json = False,
@@ -131,7 +132,7 @@ def judge(
 
     Ends with 0 when the canary is promoted, with 14 when it is not.
     """
-    from windtunnel.monitoring.canary_judge import Ruling, Terms  # noqa: PLC0415 - numpy
+    from windtunnel.monitoring.canary_judge import Ruling  # noqa: PLC0415 - numpy
     from windtunnel.monitoring.canary_watch import (  # noqa: PLC0415 - prometheus_client
         CanaryWatch,
         watch,

@@ -9,6 +9,7 @@ import typer
 
 from windtunnel.cli import release, terms
 from windtunnel.errors import RunError, ServiceError
+from windtunnel.monitoring.canary_terms import Terms
 
 
 def serve(
@@ -41,16 +42,16 @@ def serve(
     judge: Annotated[
         bool, typer.Option(help="Promote or withdraw a canary when the evidence suffices.")
     ] = False,
-    late_seconds: terms.LateSeconds = 0.05,
-    error_margin: terms.ErrorMargin = 0.01,
-    late_margin: terms.LateMargin = 0.02,
-    disagreement: terms.Disagreement = 0.2,
-    disagreement_margin: terms.DisagreementMargin = 0.1,
-    false_alarm: terms.FalseAlarm = 0.01,
-    false_promotion: terms.FalsePromotion = 0.01,
-    judges: terms.Judges = 1,
-    fewest: terms.Fewest = 500,
-    most: terms.Most = 1_000_000,
+    late_seconds: terms.LateSeconds = Terms.late_seconds,
+    error_margin: terms.ErrorMargin = Terms.error_margin,
+    late_margin: terms.LateMargin = Terms.late_margin,
+    disagreement: terms.Disagreement = Terms.disagreement,
+    disagreement_margin: terms.DisagreementMargin = Terms.disagreement_margin,
+    false_alarm: terms.FalseAlarm = Terms.false_alarm,
+    false_promotion: terms.FalsePromotion = Terms.false_promotion,
+    judges: terms.Judges = Terms.judges,
+    fewest: terms.Fewest = Terms.fewest,
+    most: terms.Most = Terms.most,
     exact: Annotated[
         bool, typer.Option(help="Score with the exported program's bits, a little slower.")
     ] = False,
@@ -75,7 +76,6 @@ def serve(
         with uncollected():
             from windtunnel.events import AlertRaised, AlertResolved  # noqa: PLC0415
             from windtunnel.memory_bank import MemoryBank, Remember  # noqa: PLC0415
-            from windtunnel.monitoring.canary_judge import Terms  # noqa: PLC0415
             from windtunnel.monitoring.service import listened_to  # noqa: PLC0415
             from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
             from windtunnel.serving.server import serve as listen  # noqa: PLC0415 - imports fastapi

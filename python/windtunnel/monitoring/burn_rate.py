@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from windtunnel.errors import MonitoringError
 
 HOUR = 3600.0
@@ -115,15 +112,13 @@ class BurnMeter:
 
     def add(self, seconds: float, now: float) -> None:
         """Count a request that took `seconds` and ended at `now`, seconds of any clock."""
-        good = seconds <= self.objective.seconds
-        self._count(int(now // self._step), int(good), int(not good))
-
-    def add_many(self, seconds: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> None:
-        """Count requests (n,) in the order of their ends `now`, as `add` of each."""
-        edges = np.flatnonzero(np.diff(now // self._step)) + 1
-        for took, ended in zip(np.split(seconds, edges), np.split(now, edges), strict=True):
-            good = int((took <= self.objective.seconds).sum())
-            self._count(int(ended[0] // self._step), good, len(took) - good)
+        number, steps = int(now // self._step), self._steps
+        if not steps or steps[-1][0] < number:
+            steps.append([number, 0, 0])
+            oldest = number - int(self._longest // self._step) - 1
+            while steps[0][0] < oldest:
+                steps.popleft()
+        steps[-1][1 if seconds <= self.objective.seconds else 2] += 1
 
     def burns(self, now: float) -> tuple[Burn, ...]:
         """The burn rates of all pairs of windows at `now`.
@@ -139,16 +134,6 @@ class BurnMeter:
             few = good + bad < self.objective.fewest
             found.append(Burn(window, 0.0 if few else long, 0.0 if few else short, good + bad))
         return tuple(found)
-
-    def _count(self, number: int, good: int, bad: int) -> None:
-        steps = self._steps
-        if not steps or steps[-1][0] < number:
-            steps.append([number, 0, 0])
-            oldest = number - int(self._longest // self._step) - 1
-            while steps[0][0] < oldest:
-                steps.popleft()
-        steps[-1][1] += good
-        steps[-1][2] += bad
 
     def _within(self, now: float, seconds: float) -> tuple[int, int]:
         first = (now - seconds) / self._step

@@ -22,6 +22,7 @@ Statistical Science 38(4), for the theory.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 
@@ -30,71 +31,12 @@ import numpy.typing as npt
 
 from windtunnel.errors import MetricError
 from windtunnel.monitoring.betting import BettingProcess
+from windtunnel.monitoring.canary_terms import Terms
 
 Decision: TypeAlias = Literal["wait", "promote", "withdraw"]
 Float64Array = npt.NDArray[np.float64]
 
 SIDES = ("champion", "canary")
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the judge asks, decided before it looks.
-
-    Attributes
-    ----------
-    late_seconds : float
-        An answer that takes longer is late.
-    error_margin, late_margin : float
-        Excess of the canary's share over the champion's that must be ruled out before it is
-        promoted.
-    disagreement : float
-        Share of differing decisions that is tolerated; a canary is meant to differ somewhat.
-    disagreement_margin : float
-        What is ruled out before promotion is `disagreement` + this.
-    compare_decisions : bool
-        Whether decisions are compared: needs a canary in shadow mode.
-    false_alarm, false_promotion : float
-        The two error rates stated above, over the whole life of the canary and all looks.
-    judges : int
-        Independent judges of the same canary, as one in each of several processes; both error
-        rates are divided by it, since any of them may act.
-    fewest : int
-        Requests that the canary must have answered before it is promoted.
-    most : int
-        Requests after which an undecided canary is withdrawn.
-    """
-
-    late_seconds: float = 0.05
-    error_margin: float = 0.01
-    late_margin: float = 0.02
-    disagreement: float = 0.2
-    disagreement_margin: float = 0.1
-    compare_decisions: bool = False
-    false_alarm: float = 0.01
-    false_promotion: float = 0.01
-    judges: int = 1
-    fewest: int = 500
-    most: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        for name in ("error_margin", "late_margin", "disagreement_margin"):
-            self._check(name, 0.0 < getattr(self, name) < 1.0, "lie in (0, 1)")
-        for name in ("false_alarm", "false_promotion"):
-            self._check(name, 0.0 < getattr(self, name) <= 0.5, "lie in (0, 0.5]")
-        together = self.disagreement + self.disagreement_margin
-        self._check("disagreement", self.disagreement >= 0.0 and together < 1.0, "lie in [0, 1)")
-        late = self.late_seconds
-        self._check("late_seconds", math.isfinite(late) and late > 0, "be positive")
-        self._check("judges", self.judges >= 1, "be at least 1")
-        self._check("most", 1 <= self.fewest <= self.most, "be at least `fewest`, which is >= 1")
-
-    def _check(self, name: str, fine: bool, rule: str) -> None:
-        if not fine:
-            raise MetricError(
-                f"terms.{name}: must {rule}, got {getattr(self, name)!r}",
-                "See windtunnel.monitoring.canary_judge.Terms",
-            )
 
 
 @dataclass(frozen=True)
@@ -136,9 +78,10 @@ class _Criterion:
 class CanaryJudge:
     """Takes note of answers, and rules on request.
 
-    Counting is a few integer additions, for the path of a prediction; testing happens in
-    `rule`. Answers between two calls of it count as exchangeable: their order is drawn anew,
-    and each canary answer is set against as many champion answers as there are for one.
+    Counting is a few integer additions, for the path of a prediction, and may go on in other
+    threads while `rule`, where testing happens, is at work in one. Answers between two calls
+    of it count as exchangeable: their order is drawn anew, and each canary answer is set
+    against as many champion answers as there are for one.
 
     Parameters
     ----------
@@ -152,6 +95,7 @@ class CanaryJudge:
 
     def __post_init__(self) -> None:
         terms = self.terms
+        self._counting = threading.Lock()
         self._since = {side: Tally() for side in SIDES}
         self._ever = {side: Tally() for side in SIDES}
         self._compared = self._differing = 0
@@ -167,16 +111,18 @@ class CanaryJudge:
 
     def answered(self, side: str, seconds: float) -> None:
         """A version answered; `side` is one of `SIDES`."""
-        tally = self._since[side]
-        tally.answers += 1
-        tally.late += seconds > self.terms.late_seconds
+        with self._counting:
+            tally = self._since[side]
+            tally.answers += 1
+            tally.late += seconds > self.terms.late_seconds
 
     def failed(self, side: str) -> None:
         """A version failed to answer what the other one might have answered; counts as late."""
-        tally = self._since[side]
-        tally.answers += 1
-        tally.failed += 1
-        tally.late += 1
+        with self._counting:
+            tally = self._since[side]
+            tally.answers += 1
+            tally.failed += 1
+            tally.late += 1
 
     def counted(self, side: str, tally: Tally) -> None:
         """Many answers at once, as from counters that were scraped.
@@ -191,10 +137,11 @@ class CanaryJudge:
                 f"counts of the {side}: {tally} do not fit together",
                 "Give the increase of counters that only grow",
             )
-        since = self._since[side]
-        since.answers += tally.answers
-        since.failed += tally.failed
-        since.late += tally.late
+        with self._counting:
+            since = self._since[side]
+            since.answers += tally.answers
+            since.failed += tally.failed
+            since.late += tally.late
 
     def compared(self, requests: int, differing: int) -> None:
         """Both sides answered so many requests, and on `differing` of them decided differently.
@@ -212,8 +159,9 @@ class CanaryJudge:
                 "Give the increase of counters that only grow",
             )
         if self.terms.compare_decisions:
-            self._compared += requests
-            self._differing += differing
+            with self._counting:
+                self._compared += requests
+                self._differing += differing
 
     def rule(self) -> Ruling:
         """Test what has come in since the last call, and say what to do."""
@@ -257,25 +205,29 @@ class CanaryJudge:
         return judge
 
     def _digest(self) -> None:
-        champion, canary = (self._since[side] for side in SIDES)
-        blocks = min(champion.answers, canary.answers)
-        if blocks:  # else they wait: one side alone says nothing
+        with self._counting:  # held for this alone: testing takes long
+            since = self._since
+            champion, canary = (since[side] for side in SIDES)
+            blocks = min(champion.answers, canary.answers)
+            if blocks:  # else they wait: one side alone says nothing
+                self._since = {side: Tally() for side in SIDES}
+            compared, differing = self._compared, self._differing
+            self._compared = self._differing = 0
+        if blocks:
             for name, share in (("errors", "failed"), ("latency", "late")):
                 means = [
                     self._block_means(tally.answers, getattr(tally, share), blocks)
                     for tally in (champion, canary)
                 ]
                 self._criteria[name].update(means[1] - means[0])
-            for side in SIDES:
-                since, ever = self._since[side], self._ever[side]
-                ever.answers += since.answers
-                ever.failed += since.failed
-                ever.late += since.late
-                self._since[side] = Tally()
-        if self._compared:
-            outcomes = np.arange(self._compared) < self._differing
+            for side, tally in since.items():
+                ever = self._ever[side]
+                ever.answers += tally.answers
+                ever.failed += tally.failed
+                ever.late += tally.late
+        if compared:
+            outcomes = np.arange(compared) < differing
             self._criteria["decisions"].update(self._random.permutation(outcomes * 1.0))
-            self._compared = self._differing = 0
 
     def _block_means(self, answers: int, marked: int, blocks: int) -> Float64Array:
         """Means over nearly equal blocks of `answers` outcomes in random order, `marked` of 1."""

@@ -14,7 +14,8 @@ from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.state import State
 from windtunnel.errors import RegistryError
 from windtunnel.monitoring.canary_action import act
-from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling, Terms
+from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.monitoring.scraping import Scraper
 
 log = logging.getLogger(__name__)

@@ -45,7 +45,7 @@ class Monitor:
     """Watches every version that scores, and hands what it finds to the alert rules.
 
     Subscribe it behind a queue, `attach` does: calibrating a version's thresholds takes
-    seconds. Rows without timestamps say nothing of bars and are passed over.
+    seconds. Rows without timestamps say nothing of bars and are passed over: see `wants`.
 
     Parameters
     ----------
@@ -71,6 +71,11 @@ class Monitor:
         self._load, self._settings, self._manager = load, settings, manager
         self.watches: dict[tuple[str, int], ModelWatch | None] = {}
         self._lock = threading.Lock()  # events and ticks come from two threads
+
+    @staticmethod
+    def wants(event: Event) -> bool:
+        """Whether the monitor has any use for an event: its thread need not wake for others."""
+        return not isinstance(event, RowsScored) or event.timestamps is not None
 
     def __call__(self, event: Event) -> None:
         """Take note of rows, outcomes, an account or its fills."""
@@ -209,7 +214,7 @@ def attach(
     stream_kind(settings.streams.kind)  # what is missing is found before anything is watched
     manager = make_manager(settings, Path(folder), emit=bus.emit)
     monitor = Monitor(load, settings, manager)
-    queued = QueuedObserver(monitor, capacity=100_000, name="monitor")
+    queued = QueuedObserver(monitor, capacity=100_000, name="monitor", wanted=monitor.wants)
     unsubscribe = bus.subscribe(queued, *Monitor.kinds)
     lost = 0
 

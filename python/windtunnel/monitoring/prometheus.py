@@ -59,6 +59,7 @@ class PrometheusObserver:
         The counts of its observers behind a queue are exported.
     """
 
+    prompt = True
     kinds = (
         PredictionServed,
         PredictionRefused,

@@ -11,13 +11,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias
 
 from windtunnel.events import Event
 
 log = logging.getLogger(__name__)
 
-E = TypeVar("E", bound=Event)
+_AT_ONCE = 16  # events handed on before other threads get their turn
+
 # What may be called with an event: a function, or a coroutine function.
 AnyObserver: TypeAlias = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
 
@@ -35,9 +36,10 @@ class QueueCounts:
 class QueuedObserver:
     """Takes events without waiting and hands them to `observer` in a thread, in their order.
 
-    A call costs well under a microsecond: events are put on a deque, and the thread is woken
-    at most once every `linger` seconds. When the observer cannot keep up, new events are
-    dropped and counted; what is kept is therefore the oldest, the beginning of the trouble.
+    A call costs well under a microsecond: events are put on a deque, and the thread looks at
+    it once every `linger` seconds while they come, since each time it wakes it takes the
+    interpreter from whoever emits. When the observer cannot keep up, new events are dropped
+    and counted; what is kept is therefore the oldest, the beginning of the trouble.
 
     Parameters
     ----------
@@ -46,30 +48,40 @@ class QueuedObserver:
     capacity : int
         Events that may wait; above it they are dropped.
     linger : float
-        Seconds to gather events after the first one of a batch.
+        Seconds to gather events after the first one of a batch, unless they fill half of the
+        queue before.
     timeout : float, optional
         Seconds after which a coroutine is cancelled and counted as failed. A function that
         hangs cannot be stopped: events are dropped until it returns.
     name : str, optional
         For the log and the metrics; the observer's own name by default.
+    wanted : callable, optional
+        Whether the observer has any use for an event; what it has none for is not queued.
+        Must be as quick as the call itself.
     """
+
+    prompt = True
 
     def __init__(
         self,
         observer: AnyObserver,
         *,
         capacity: int = 4096,
-        linger: float = 0.01,
+        linger: float = 0.1,
         timeout: float | None = None,
         name: str | None = None,
+        wanted: Callable[[Any], bool] | None = None,
     ) -> None:
         self.name: str = name or str(getattr(observer, "__name__", type(observer).__name__))
         self._observer = observer
         self._capacity = capacity
+        self._half = capacity // 2
         self._linger = linger
         self._timeout = timeout
+        self._wanted = wanted
         self._waiting: deque[Event] = deque()
-        self._wake = threading.Event()
+        self._wake = threading.Event()  # there is something to do again
+        self._hurry = threading.Event()  # somebody waits for it to be done
         self._idle = True
         self._closing = False
         self._delivered = self._failed = self._dropped = 0
@@ -79,7 +91,10 @@ class QueuedObserver:
 
     def __call__(self, event: Event) -> None:
         """Queue `event`, or drop it and count it."""
-        if len(self._waiting) >= self._capacity or self._closing:
+        if self._wanted is not None and not self._wanted(event):
+            return
+        waiting = len(self._waiting)
+        if waiting >= self._capacity or self._closing:
             with self._lock:
                 self._dropped += 1
             return
@@ -90,6 +105,8 @@ class QueuedObserver:
         # that one of the two sees the other.
         if self._idle:
             self._wake.set()
+        elif waiting >= self._half and not self._hurry.is_set():
+            self._hurry.set()
 
     @property
     def counts(self) -> QueueCounts:
@@ -103,7 +120,7 @@ class QueuedObserver:
         while self.counts.waiting:
             if time.monotonic() >= end:
                 return False
-            self._wake.set()
+            self._hurry.set()
             time.sleep(0.001)
         return True
 
@@ -117,6 +134,7 @@ class QueuedObserver:
             daemon and does not keep the process alive.
         """
         self._closing = True
+        self._hurry.set()
         self._wake.set()
         thread = self._thread
         if thread is not None:
@@ -142,32 +160,42 @@ class QueuedObserver:
         with contextlib.ExitStack() as stack:
             call = self._caller(stack)
             while True:
-                self._observe_all(call)
-                self._idle = True
-                if self._waiting:
+                if not self._observe_all(call):
+                    self._idle = True
+                    if self._waiting:
+                        self._idle = False
+                        continue
+                    if self._closing:
+                        return
+                    self._wake.wait()
                     self._idle = False
-                    continue
-                if self._closing:
-                    return
-                self._wake.wait()
-                self._idle = False
-                self._wake.clear()
+                    self._wake.clear()
                 if not self._closing:
-                    time.sleep(self._linger)
+                    self._hurry.wait(self._linger)
+                    self._hurry.clear()
 
-    def _observe_all(self, call: Callable[[Event], None]) -> None:
-        while self._waiting:
-            self._busy = True
-            event = self._waiting.popleft()
-            try:
-                call(event)
-                self._delivered += 1
-            except (Exception, SystemExit):
-                self._failed += 1
-                if self._failed == 1:
-                    log.exception("observer %s failed on %s", self.name, type(event).__name__)
-            finally:
-                self._busy = False
+    def _observe_all(self, call: Callable[[Event], None]) -> bool:
+        """Hand on what waits; whether anything did."""
+        waiting, some = self._waiting, False
+        while waiting:
+            some = True
+            for _ in range(min(_AT_ONCE, len(waiting))):
+                self._observe(call)
+            time.sleep(0)  # lets go of the interpreter
+        return some
+
+    def _observe(self, call: Callable[[Event], None]) -> None:
+        self._busy = True
+        event = self._waiting.popleft()
+        try:
+            call(event)
+            self._delivered += 1
+        except (Exception, SystemExit):
+            self._failed += 1
+            if self._failed == 1:
+                log.exception("observer %s failed on %s", self.name, type(event).__name__)
+        finally:
+            self._busy = False
 
     def _caller(self, stack: contextlib.ExitStack) -> Callable[[Event], None]:
         observer: Any = self._observer

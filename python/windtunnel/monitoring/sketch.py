@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from windtunnel.errors import MonitoringError
 
 
@@ -59,15 +56,6 @@ class QuantileSketch:
         self._counts[math.ceil(math.log(inside) * self._scale) - self._first] += 1
         self.count += 1
         self.total += value
-
-    def add_many(self, values: npt.NDArray[np.float64]) -> None:
-        """Take note of values (n,), as `add` of each; far cheaper a value."""
-        inside = np.clip(values, self.low, self.high)
-        index = np.ceil(np.log(inside) * self._scale).astype(np.int64) - self._first
-        for bucket, number in zip(*np.unique(index, return_counts=True), strict=True):
-            self._counts[bucket] += int(number)
-        self.count += len(values)
-        self.total += float(values.sum())
 
     def quantile(self, share: float) -> float:
         """The value below which `share` of the values lie; NaN when there is none.

@@ -39,8 +39,6 @@ from windtunnel.serving.trial import CanaryTrial
 
 log = logging.getLogger(__name__)
 
-_MOMENT = 0.1  # seconds that figures wait for an observer that hangs
-
 
 def create_app(
     registry: str | Path,
@@ -131,7 +129,7 @@ def create_app(
     @app.get("/v1/status", response_model=schemas.Status)
     async def now() -> Response:
         """What the service is doing: versions, shares, rates, latency, alerts, last events."""
-        teller.flush(_MOMENT)
+        teller.flush()
         ruling = None if trial is None or trial.last is None else trial.last.why
         busy = {"under_way": gate.under_way, "streams": stream.open}
         body = {**status.snapshot(), **_standing(service), "ruling": ruling, **busy}
@@ -232,7 +230,7 @@ def _add_routes(
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def scrape() -> Response:
         """Prometheus metrics."""
-        teller.flush(_MOMENT)
+        teller.flush()
         return Response(metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
 

@@ -21,6 +21,7 @@ from windtunnel.serving.telling import Teller
 
 _BARS = 5000  # decided on, whose outcomes may still come
 _MOST = 10_000  # outcomes of one request
+_MOMENT = 1.0  # seconds that outcomes wait for an observer of answers that is slow
 
 
 class Outcome(BaseModel):
@@ -72,11 +73,13 @@ class Decided:
         How many bars are remembered; the oldest are forgotten.
     """
 
+    prompt = True
     kinds = (RowsScored,)
 
     def __init__(self, bus: EventBus, bars: int = _BARS) -> None:
         self._bus, self._most = bus, bars
         self._lock = threading.Lock()
+        self._joining = threading.Lock()  # held while observers are told, who may take long
         # By bar in microseconds: what is known of each instrument that was decided on.
         self._bars: dict[int, dict[str, float | None]] = {}
         self._oldest: list[int] = []  # a heap of their moments
@@ -107,6 +110,18 @@ class Decided:
         Refusal
             409: an outcome was told before with another value. Nothing is accepted then.
         """
+        # Told before the next ones are joined, so that no later bar overtakes an earlier one.
+        with self._joining:
+            receipt, fresh = self._join(told)
+            if fresh:
+                self._bus.emit(_arrived(model, sorted(fresh)))
+        self._bus.emit(OutcomesCounted(model, **receipt.model_dump()))
+        return receipt
+
+    def _join(
+        self, told: list[tuple[int, str, float]]
+    ) -> tuple[Receipt, list[tuple[int, str, float]]]:
+        """What became of outcomes, and those that are new."""
         counts = {"accepted": 0, "duplicate": 0, "late": 0, "unknown": 0}
         fresh: list[tuple[int, str, float]] = []
         with self._lock:
@@ -136,12 +151,7 @@ class Decided:
                 self._bars[stamp][symbol] = value
                 self._told = max(self._told, stamp)
             counts["accepted"] = len(fresh)
-            receipt = Receipt(**counts)
-            # Told within the lock, so that no later bar overtakes an earlier one.
-            if fresh:
-                self._bus.emit(_arrived(model, sorted(fresh)))
-        self._bus.emit(OutcomesCounted(model, **counts))
-        return receipt
+        return Receipt(**counts), fresh
 
 
 def outcomes_router(service: Service, gate: Gate, decided: Decided, teller: Teller) -> APIRouter:
@@ -170,7 +180,7 @@ def outcomes_router(service: Service, gate: Gate, decided: Decided, teller: Tell
     def outcomes(posted: Outcomes) -> Receipt:
         """Tell what became of decisions, for live skill and calibration."""
         manifest = service.ready().champion.bundle.manifest
-        teller.flush()  # what was answered a moment ago may be meant
+        teller.flush(_MOMENT)  # what was answered a moment ago may be meant
         told = _read(posted, manifest.symbols, manifest.label.kind)
         return decided.join(manifest.name, told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from windtunnel.errors import ServiceError
-from windtunnel.monitoring.canary_judge import Terms
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving.tokens import Tokens
 
 

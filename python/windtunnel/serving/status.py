@@ -43,6 +43,7 @@ class Status:
         Seconds that never go back.
     """
 
+    prompt = True
     kinds = (
         PredictionServed,
         PredictionFailed,

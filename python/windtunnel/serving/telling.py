@@ -1,105 +1,99 @@
-"""What observers are told of answers, a moment later: an answer pays for one append alone."""
+"""What observers are told of answers, once these are on their way: none waits to be watched."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import threading
-import time
 from collections import deque
 
-from windtunnel.events import EventBus, PredictionServed, RowsScored
-from windtunnel.monitoring.queued import QueueCounts
+from windtunnel.events import Event, EventBus, PredictionServed, RowsScored
+from windtunnel.monitoring.queued import QueueCounts, QueuedObserver
 from windtunnel.serving.predictor import Predictor, Scored
 
-log = logging.getLogger(__name__)
-
-_EVERY = 0.02  # seconds between two looks at what waits
-_AT_ONCE = 16  # answers told before other threads get their turn
-_PATIENCE = 1.0  # seconds that who reads figures waits for an observer that hangs
+_PATIENCE = 1.0  # seconds that the end waits for an observer that hangs
 
 
 class Teller:
-    """Notes answers on the way and tells observers of them from a thread of its own.
+    """Notes answers on the way, and tells observers of them after they have been written.
 
-    Making two events and handing them on costs several microseconds, a good part of what a
-    small model takes; a note costs about a tenth of one. The thread looks for notes every
-    20 ms, since waking it would cost the answer more than the note does, and gives way after
-    every few events, so that it holds up no answer for long. Whoever reads figures calls
-    `flush` first. What is noted beyond `capacity` is dropped and counted.
+    An answer pays for one append. The event loop tells of it in its next turn, which is when
+    the client reads: a thread would have to take the interpreter from the loop, and to have
+    it back costs the next answers some hundred microseconds. Only who promises to be prompt
+    (see `windtunnel.events`) is told on the loop. The others, who may be slow or hang, are
+    told from a thread behind a bounded queue; there is none where nobody needs it.
+
+    Without an event loop, observers are told at once.
 
     Parameters
     ----------
     bus : EventBus
         Gets `PredictionServed` and `RowsScored` of every answer, in the order of the notes.
     capacity : int
-        Answers that may wait.
+        Events that may wait for observers who are not prompt; above it they are dropped.
     """
 
     name = "answers"
 
     def __init__(self, bus: EventBus, capacity: int = 65_536) -> None:
         self._bus = bus
-        self._capacity = capacity
         self._notes: deque[tuple[Predictor, Scored, float]] = deque()
         self._telling = threading.Lock()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._told = self._dropped = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one that will tell
+        self._queue = QueuedObserver(self._hand_to_others, capacity=capacity, name=self.name)
 
     def note(self, predictor: Predictor, scored: Scored, seconds: float) -> None:
         """Note an answer that took `seconds`."""
-        notes = self._notes
-        if len(notes) >= self._capacity:
-            self._dropped += 1
-            return
-        notes.append((predictor, scored, seconds))
-        if self._thread is None:
-            self._start()
-
-    def flush(self, timeout: float = _PATIENCE) -> bool:
-        """Tell what waits now; False when an observer hangs for more than `timeout` seconds."""
-        if not self._telling.acquire(timeout=timeout):
-            return False
+        self._notes.append((predictor, scored, seconds))
         try:
-            for _ in range(len(self._notes)):
-                self._tell()
-        finally:
-            self._telling.release()
-        return True
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        # Another loop than the last one may have ended with notes untold.
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_soon(self._tell_on_loop)
+
+    def flush(self, timeout: float = 0.0) -> bool:
+        """Tell of what is noted now; figures of prompt observers are whole then.
+
+        Returns
+        -------
+        bool
+            Whether the other observers, too, had seen it after at most `timeout` seconds.
+        """
+        self._tell_all()
+        return self._queue.drain(timeout)
 
     @property
     def counts(self) -> QueueCounts:
-        """What became of the notes; an answer whose observers fail counts as delivered."""
-        return QueueCounts(self._told, 0, self._dropped, len(self._notes))
+        """What became of events for observers who are not prompt.
+
+        One on which they fail counts as delivered; the bus logs it.
+        """
+        return self._queue.counts
 
     def close(self) -> None:
-        """Tell what waits, and stop."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join(_PATIENCE)
+        """Tell of what is noted, and stop."""
         self.flush()
+        self._queue.close(_PATIENCE)
 
-    def _start(self) -> None:
+    def _tell_on_loop(self) -> None:
+        self._loop = None
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        notes = self._notes
         with self._telling:
-            if self._thread is None and not self._ended.is_set():
-                self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
-                self._thread.start()
+            while notes:
+                self._tell(*notes.popleft())
 
-    def _run(self) -> None:
-        while not self._ended.wait(_EVERY):
-            while self._notes:
-                with self._telling:
-                    for _ in range(min(_AT_ONCE, len(self._notes))):
-                        self._tell()
-                time.sleep(0)  # lets go of the interpreter
-
-    def _tell(self) -> None:
-        """Tell of the oldest note; the lock is held."""
-        predictor, scored, seconds = self._notes.popleft()
+    def _tell(self, predictor: Predictor, scored: Scored, seconds: float) -> None:
+        """Tell of an answer; the lock is held."""
         model, version, bus = predictor.name, predictor.version, self._bus
-        bus.emit(PredictionServed(model, version, len(scored.scores), seconds))
-        if bus.wanted(RowsScored):
-            bus.emit(
+        self._hand(PredictionServed(model, version, len(scored.scores), seconds))
+        if bus.listeners(RowsScored).all:
+            self._hand(
                 RowsScored(
                     model,
                     version,
@@ -109,4 +103,12 @@ class Teller:
                     scored.symbols,
                 )
             )
-        self._told += 1
+
+    def _hand(self, event: Event) -> None:
+        listeners = self._bus.listeners(type(event))
+        self._bus.hand(event, listeners.prompt)
+        if listeners.others:
+            self._queue(event)
+
+    def _hand_to_others(self, event: Event) -> None:
+        self._bus.hand(event, self._bus.listeners(type(event)).others)

@@ -11,7 +11,8 @@ from windtunnel.deployment.state import State
 from windtunnel.errors import RegistryError
 from windtunnel.events import Event, PredictionFailed, PredictionServed, ShadowAnswered
 from windtunnel.monitoring.canary_action import act
-from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling, Terms
+from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling
+from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving.service import Service
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class CanaryTrial:
         Decisions are compared in shadow mode alone, whatever `compare_decisions` says.
     """
 
+    prompt = True
     kinds = (PredictionServed, PredictionFailed, ShadowAnswered)
 
     def __init__(self, service: Service, terms: Terms) -> None:
@@ -87,8 +89,12 @@ class CanaryTrial:
                 != (routes.champion.version, routes.canary.version, routes.share.mode)
             ):
                 return None
-            ruling = self._judge.rule()
-            self.last = ruling
+            judge, subject = self._judge, self._subject
+        # Without the lock: answers are counted meanwhile.
+        ruling = judge.rule()
+        with self._lock:
+            if self._subject == subject:
+                self.last = ruling
         if ruling.decision == "wait":
             return None
         log.warning("canary %s: %s", ruling.decision, ruling.why, extra=dict(ruling.figures))

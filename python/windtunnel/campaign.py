@@ -26,6 +26,7 @@ from windtunnel.runs import Run
 from windtunnel.trial_rows import directions_of, ledger_entry, named_rows, outcomes, past_of
 from windtunnel.tuning.mirror import open_mirror
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
+from windtunnel.tuning.pruners import LOOK_BACK
 from windtunnel.tuning.strategy import Suggestion
 from windtunnel.validation import Params
 
@@ -113,7 +114,8 @@ class Campaign:
         """
         study = self.assessor.study
         done = [table for table, _ in self.run.cohorts()]
-        past = past_of(done)
+        looks_back = study.tuning.pruner in LOOK_BACK
+        past = past_of(done) if looks_back else []
         tally = Tally()
         for table in done:
             tally.add(table)
@@ -136,7 +138,7 @@ class Campaign:
                 strategy.tell(outcomes(table, study))
                 ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
             done.append(table)
-            past += past_of([table])
+            past += past_of([table]) if looks_back else []
             tally.add(table)
             self._report(tally, found, tally.trials - already, began, asking)
         _check_some_succeeded(pl.concat(done, how="diagonal"))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from windtunnel.errors import TuningError
+from windtunnel.tuning.mirror import quiet
 from windtunnel.tuning.pruners import Look, bracket, make_pruner, rung_steps
 
 NAMES = ["halving", "asha", "hyperband", "median", "percentile", "patient"]
@@ -69,6 +73,58 @@ def test_patient_waits_for_one_rung_without_progress() -> None:
     prune = make_pruner("patient", reduction=2)
     before = [{1: 5.0, 2: 4.0, 5: 3.0}, {1: 1.0, 2: 2.0, 5: 3.0}]
     assert prune(look([2.0, 4.0], before=before)).tolist() == [False, True]
+
+
+REPORT = st.dictionaries(st.sampled_from([2, 5]), st.floats(-10, 10), max_size=2)
+
+
+@given(
+    name=st.sampled_from(["median", "percentile", "patient"]),
+    lanes=st.lists(st.tuples(st.floats(-10, 10), REPORT), min_size=1, max_size=8),
+    past=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.dictionaries(st.sampled_from([2, 5, 10, 20]), st.floats(-10, 10), max_size=4),
+        ),
+        max_size=20,
+    ),
+    percentile=st.floats(1, 99),
+)
+def test_rules_of_optuna_s_are_optuna_s(
+    name: str,
+    lanes: list[tuple[float, dict[int, float]]],
+    past: list[tuple[bool, dict[int, float]]],
+    percentile: float,
+) -> None:
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        theirs = {
+            "median": optuna.pruners.MedianPruner(),
+            "percentile": optuna.pruners.PercentilePruner(percentile),
+            "patient": optuna.pruners.PatientPruner(None, patience=1),
+        }[name]
+        study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            optuna.create_trial(
+                state=TrialState.COMPLETE if ended else TrialState.PRUNED,
+                value=0.0 if ended else None,
+                intermediate_values=reports,
+            )
+            for ended, reports in past
+            if reports
+        ]
+    )
+    kept = [
+        not theirs.prune(
+            study,
+            optuna.create_trial(state=TrialState.PRUNED, intermediate_values={**before, 10: value}),
+        )
+        for value, before in lanes
+    ]
+    values, before = [value for value, _ in lanes], [each for _, each in lanes]
+    ours = make_pruner(name, reduction=2, percentile=percentile)
+    assert ours(look(values, past=past, before=before)).tolist() == kept
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,8 +17,11 @@ from optuna.storages.journal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
 # Seconds after which a lock is taken to be that of a killed process. Holders need milliseconds.
 LOCK_GRACE = 5
@@ -57,6 +60,11 @@ class CohortJournal(BaseJournalBackend):
             self._held_back = None
         if held_back:
             self._file.append_logs(held_back)
+
+    def add(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+        """Add trials to a study of this journal by one write."""
+        with self.at_once():
+            study.add_trials(trials)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines, at once or when the block `at_once` ends."""

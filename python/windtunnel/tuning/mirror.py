@@ -12,22 +12,25 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from windtunnel.errors import RunError, TuningError
+from windtunnel.tuning.database import CohortDatabase
 from windtunnel.tuning.journal import CohortJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
 
     from windtunnel.tuning.strategy import Direction, Outcome
+
+    # Adds trials to a study, all of them by one write.
+    Write = Callable[[optuna.Study, Sequence[FrozenTrial]], None]
 
 STATES = {
     "complete": TrialState.COMPLETE,
@@ -69,12 +72,9 @@ def open_mirror(
     elif storage.startswith("postgresql://"):
         url = "postgresql+psycopg" + storage.removeprefix("postgresql")
 
-    def open_database() -> BaseStorage:
-        from sqlalchemy.pool import NullPool  # noqa: PLC0415 - 0.2 s, and only a database needs it
-
-        # No pool: a connection ends with its call, so none outlives the study, is shared with a
-        # forked process or has died unseen while a cohort trained.
-        return RDBStorage(url, engine_kwargs={"poolclass": NullPool})
+    def open_database() -> tuple[BaseStorage, Write]:
+        database = CohortDatabase(url)
+        return database.storage, database.add
 
     return TrialMirror(open_database, storage, study_name, directions)
 
@@ -83,7 +83,7 @@ def _journal(path: Path, study_name: str, directions: Sequence[Direction]) -> Tr
     """Open the journal file at `path`; a last line torn by a crash is cut off."""
     journal = CohortJournal(path)
     return TrialMirror(
-        lambda: JournalStorage(journal), str(path), study_name, directions, journal.at_once
+        lambda: (JournalStorage(journal), journal.add), str(path), study_name, directions
     )
 
 
@@ -92,18 +92,16 @@ class TrialMirror:
 
     def __init__(
         self,
-        open_storage: Callable[[], BaseStorage],
+        open_storage: Callable[[], tuple[BaseStorage, Write]],
         place: str,
         study_name: str,
         directions: Sequence[Direction],
-        at_once: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.place = place
-        self._at_once = at_once
         wanted = [StudyDirection[direction.upper()] for direction in directions]
         try:
             with quiet():
-                storage = open_storage()
+                storage, self._write = open_storage()
                 # Not `load_if_exists`, which adds a line to the journal at every opening.
                 if study_name in optuna.get_all_study_names(storage):
                     self._study = optuna.load_study(study_name=study_name, storage=storage)
@@ -155,9 +153,9 @@ class TrialMirror:
                 raise self._disagreement(
                     f"ends at trial {len(self._trials) - 1}, before trial {outcome.number}"
                 )
-        with self._at_once():
-            self._study.add_trials(new)
-        self._trials += new
+        if new:
+            self._write(self._study, new)
+            self._trials += new
 
     def _disagreement(self, problem: str) -> RunError:
         return RunError(

@@ -15,7 +15,6 @@ hyperparameter tuning", MLSys 2020, algorithm 2 (ASHA's rule of promotion). L. L
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,13 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 # Values of a trial by steps made; the last one is its final value when it was not pruned.
 Reports = Mapping[int, float]
+
+# Rules that look at earlier cohorts.
+LOOK_BACK = frozenset({"asha", "median", "percentile"})
+# Trials that must have ended before others are held against them, as with Optuna.
+FEWEST_ENDED = 5
+# Rungs without progress that are let pass.
+PATIENCE = 1
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,10 @@ def make_pruner(name: str, *, reduction: int, percentile: float = 25.0) -> Prune
         return partial(_halve, reduction)
     if name == "asha":
         return partial(_asha, reduction)
-    if name in ("median", "percentile", "patient"):
-        return partial(_by_optuna, name, percentile)
+    if name in ("median", "percentile"):
+        return partial(_percentile, 50.0 if name == "median" else percentile)
+    if name == "patient":
+        return _patient
     raise TuningError(
         f"tuning.pruner: {name!r} is unknown",
         "Choose from halving, asha, hyperband, median, percentile, patient",
@@ -113,38 +121,30 @@ def _asha(reduction: int, look: Look) -> BoolArray:
     return survives
 
 
-def _by_optuna(name: str, percentile: float, look: Look) -> BoolArray:
-    """Optuna's own rules, which compare a trial with those that were trained to the end."""
-    import optuna  # noqa: PLC0415 - loaded when a study prunes by it
-    from optuna.trial import TrialState  # noqa: PLC0415
+def _percentile(percentile: float, look: Look) -> BoolArray:
+    """Those whose best value so far is among the best so many percent of what ended, at the rung.
 
-    from windtunnel.tuning.mirror import quiet  # noqa: PLC0415 - imports optuna
+    The rule of Optuna's `PercentilePruner`, whose median is its `MedianPruner`.
+    """
+    finite = np.isfinite(look.values)
+    ended = [reports for complete, reports in look.past if complete and reports]
+    rivals = [reports[look.step] for reports in ended if look.step in reports]
+    if len(ended) < FEWEST_ENDED or not rivals:
+        return finite
+    best = [
+        max([value, *before.values()])
+        for value, before in zip(look.values.tolist(), look.before, strict=True)
+    ]
+    survives: BoolArray = finite & (np.array(best) >= np.nanpercentile(rivals, 100 - percentile))
+    return survives
 
-    with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        pruner: optuna.pruners.BasePruner
-        if name == "median":
-            pruner = optuna.pruners.MedianPruner()
-        elif name == "percentile":
-            pruner = optuna.pruners.PercentilePruner(percentile)
-        else:
-            pruner = optuna.pruners.PatientPruner(None, patience=1)
-        study = optuna.create_study(direction="maximize")
-    study.add_trials(
-        [
-            optuna.create_trial(
-                state=TrialState.COMPLETE if ended else TrialState.PRUNED,
-                value=reports[max(reports)] if ended else None,
-                intermediate_values=dict(reports),
-            )
-            for ended, reports in look.past
-            if reports
-        ]
-    )
-    survives = np.zeros(len(look.values), bool)
-    for lane, value in enumerate(look.values):
-        if np.isfinite(value):
-            seen = {**look.before[lane], look.step: float(value)}
-            running = optuna.trial.create_trial(state=TrialState.PRUNED, intermediate_values=seen)
-            survives[lane] = not pruner.prune(study, running)
+
+def _patient(look: Look) -> BoolArray:
+    """Those that were no better before the last two rungs: Optuna's `PatientPruner`, patience 1."""
+    survives = np.isfinite(look.values)
+    for lane, value in enumerate(look.values.tolist()):
+        seen = [shown for _, shown in sorted(look.before[lane].items())] + [value]
+        survives[lane] &= len(seen) <= PATIENCE + 1 or not (
+            max(seen[: -PATIENCE - 1]) > max(seen[-PATIENCE - 1 :])
+        )
     return survives

@@ -1,10 +1,13 @@
 """What a search costs beside training: asking, telling, records, ledger and mirror.
 
 ``python bench/orchestration.py --json docs/results/orchestration.json`` carries the example
-study out with 10,000 trials and more. Its first cohorts are trained, and say how long that
-takes; later ones get the results of a trained one with other objectives, so that all that is
-left is what the search itself costs. That is measured from the end of one cohort's training to
-the beginning of the next one's, and held against the training.
+study out with 1,000 and with 10,000 trials and more, by every sampler. Its first cohorts are
+trained, and say how long that takes; later ones get the results of a trained one with other
+objectives, so that all that is left is what the search itself costs. That is measured from the
+end of one cohort's training to the beginning of the next one's, and held against the training.
+
+Optuna's own ``tpe`` and ``gp`` learn from all trials at every one that they draw. The study that
+they carry on was begun at random, and they are asked for a few cohorts at its end.
 """
 
 from __future__ import annotations
@@ -31,12 +34,17 @@ from windtunnel.data import align, load
 from windtunnel.rungs import Assessed
 from windtunnel.runs import Run
 from windtunnel.trainers import devices
+from windtunnel.trial_rows import named_rows
+from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.validation import Params
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "us_equities.toml"
-FINISHED, COHORT = 10_000, 64
+COHORT = 64
 TRAINED, MEASURED = 6, 8  # cohorts that are trained, and last ones that are measured
-SAMPLERS = ("cohort_tpe", "random", "qmc", "nsga2", "cmaes")
+FINISHED = (1_000, 10_000)
+LIVED = ("cohort_tpe", "random", "qmc", "nsga2", "nsga3", "cmaes")
+# By sampler that learns anew at every trial: after how many it is measured, and how many cohorts.
+CARRIED_ON = {"tpe": (FINISHED, 3), "gp": ((256, 768), 1)}
 
 
 @dataclass
@@ -58,28 +66,49 @@ class Replayed:
             self.training.append(time.perf_counter() - self.entered[-1])
             found = self.trained[-1]
         else:
-            draw = np.random.default_rng(cohort).normal(size=len(part))
-            one = self.trained[-1]
-            states = pl.lit("complete").alias("state")
-            table = one.table[: len(part)].with_columns(states, objective=pl.Series(draw))
-            found = replace(one, table=table, equity=one.equity[:, : len(part)])
+            found = self.replay(len(part), cohort)
         self.left.append(time.perf_counter())
         return [found]
 
+    def replay(self, trials: int, cohort: int) -> Assessed:
+        """The last trained cohort with other objectives."""
+        one = self.trained[-1]
+        draw = np.random.default_rng(cohort).normal(size=trials)
+        states = pl.lit("complete").alias("state")
+        table = one.table[:trials].with_columns(states, objective=pl.Series(draw))
+        return replace(one, table=table, equity=one.equity[:, :trials])
 
-def study_with(sampler: str) -> StudyFile:
+
+def study_with(sampler: str, trials: int) -> StudyFile:
     """The example study, long enough."""
     raw: dict[str, Any] = load_study_file(EXAMPLE).model_dump(exclude_unset=True)
-    cohorts = FINISHED // COHORT + 1 + MEASURED
-    raw["study"] |= {"trials": cohorts * COHORT, "cohort": COHORT}
-    raw["tuning"] = {"sampler": sampler} | ({"also": ["turnover"]} if sampler == "nsga2" else {})
+    raw["study"] |= {"trials": trials, "cohort": COHORT}
+    several = sampler in ("nsga2", "nsga3")
+    raw["tuning"] = {"sampler": sampler} | ({"also": ["turnover"]} if several else {})
     raw.pop("audit", None)
     return parse_study(raw)
 
 
-def measure(sampler: str) -> dict[str, Any]:
+def begin_at_random(run: Run, study: StudyFile, executor: Replayed, cohorts: int) -> None:
+    """Commit cohorts that were drawn at random, as if the study had been carried out so far."""
+    seed = study.study.seed
+    strategy = OptunaStrategy(study.search, seed=seed, sampler="random", cohort=COHORT * cohorts)
+    asked = strategy.ask(COHORT * cohorts)
+    params = [each.params for each in asked[:COHORT]]
+    for cohort in range(TRAINED):
+        executor.assess([params], cohort, [])
+    for cohort in range(cohorts):
+        found = executor.replay(COHORT, cohort)
+        own = named_rows(asked[cohort * COHORT : (cohort + 1) * COHORT], cohort, study)
+        run.commit_cohort(cohort, pl.concat([own, found.table], how="horizontal"), found.equity)
+
+
+def measure(sampler: str, finished: int) -> dict[str, Any]:
     """Seconds a cohort at the end of the search, beside those of training one."""
-    study = study_with(sampler)
+    carried_on = sampler in CARRIED_ON
+    measured = CARRIED_ON[sampler][1] if carried_on else MEASURED
+    before = finished // COHORT + (finished % COHORT > 0)
+    study = study_with(sampler, (before + measured + carried_on) * COHORT)
     bars = load.load_bars(study.data, EXAMPLE.parent)
     executor = Replayed(assessor_for(study, align.to_panel(bars)))
     asking: list[float] = []
@@ -91,18 +120,21 @@ def measure(sampler: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "runs" / sampler, study, bars, origin=None)
         with run.locked():
+            if carried_on:
+                begin_at_random(run, study, executor, before)
+                executor.entered.clear()
+                executor.left.clear()
             Campaign(run, executor.assessor, executor, events.EventBus([note])).carry_out()
     gaps = [
         enter - left for enter, left in zip(executor.entered[1:], executor.left[:-1], strict=True)
     ]
     training = statistics.median(executor.training[1:])  # the first one compiled
-    own = statistics.median(gaps[-MEASURED:])
+    own = statistics.median(gaps[-measured:])
     return {
         "sampler": sampler,
-        "finished": (len(gaps) - MEASURED + 1) * COHORT,
-        "asking_seconds": statistics.median(asking[-MEASURED:]),
+        "finished": before * COHORT,
+        "asking_seconds": statistics.median(asking[-measured:]),
         "orchestration_seconds": own,
-        "orchestration_seconds_at_the_start": statistics.median(gaps[TRAINED : TRAINED + MEASURED]),
         "training_seconds": training,
         "share": own / (own + training),
     }
@@ -112,24 +144,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--samplers", nargs="+", default=SAMPLERS)
+    parser.add_argument("--samplers", nargs="+", default=(*LIVED, *CARRIED_ON))
+    parser.add_argument("--finished", nargs="+", type=int)
     given = parser.parse_args(arguments)
     devices.configure_cpu()
-    document: dict[str, Any] = {"cohort": COHORT, "machine": environment.describe(), "rows": []}
-    if given.json and given.json.exists():  # samplers measured one after the other
-        before = json.loads(given.json.read_text(encoding="utf-8"))["rows"]
-        document["rows"] = [row for row in before if row["sampler"] not in given.samplers]
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    if given.json and given.json.exists():  # others stay as they were measured
+        kept = json.loads(given.json.read_text(encoding="utf-8"))["rows"]
+        rows = {(row["sampler"], row["finished"]): row for row in kept}
     for sampler in given.samplers:
-        document["rows"].append(row := measure(sampler))
-        print(
-            {
-                key: round(value, 4) if isinstance(value, float) else value
-                for key, value in row.items()
-            },
-            flush=True,
-        )
-        if given.json:
-            given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        for finished in given.finished or CARRIED_ON.get(sampler, (FINISHED, 0))[0]:
+            row = measure(sampler, finished)
+            rows[row["sampler"], row["finished"]] = row
+            print(
+                {
+                    key: round(value, 4) if isinstance(value, float) else value
+                    for key, value in row.items()
+                },
+                flush=True,
+            )
+            if given.json:
+                document = {
+                    "cohort": COHORT,
+                    "machine": environment.describe(),
+                    "rows": list(rows.values()),
+                }
+                text = json.dumps(document, indent=1) + "\n"
+                given.json.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -27,6 +27,7 @@ from windtunnel.trial_rows import directions_of, ledger_entry, named_rows, outco
 from windtunnel.tuning.mirror import open_mirror
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.pruners import LOOK_BACK
+from windtunnel.tuning.samplers import concern
 from windtunnel.tuning.strategy import Suggestion
 from windtunnel.validation import Params
 
@@ -124,6 +125,8 @@ class Campaign:
             ledger.append(ledger_entry(self.run, self.assessor.course, index, table))
         with self._whole():
             strategy = self._strategy(done)
+        if problem := concern(study.tuning.sampler, study.study.trials):
+            self.bus.emit(events.Warned(problem))
         already = tally.trials
         self.bus.emit(events.TuningStarted(already, study.study.trials))
         while tally.trials < study.study.trials:

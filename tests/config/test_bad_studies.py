@@ -138,3 +138,12 @@ def test_not_every_feature_may_be_switched_off_at_once() -> None:
     both = {"features.rsi": switch, "features.return": switch}
     with pytest.raises(SearchSpaceError, match=r"features.return, features.rsi may switch every"):
         parse_study(raw | {"search": both})
+
+
+def test_a_gaussian_process_takes_no_more_trials_than_it_can() -> None:
+    study = {**copy.deepcopy(GOOD), "tuning": {"sampler": "gp"}}
+    study["study"]["trials"] = 1000
+    assert parse_study(study).tuning.sampler == "gp"
+    study["study"]["trials"] = 1001
+    with pytest.raises(StudyFileError, match=r"'gp' takes at most 1000 trials.* 1001.*cohort_tpe"):
+        parse_study(study)

@@ -5,7 +5,7 @@ import pytest
 from windtunnel.config.search import Choice, FloatRange, IntRange
 from windtunnel.errors import TuningError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
-from windtunnel.tuning.samplers import KINDS, kind_of
+from windtunnel.tuning.samplers import KINDS, concern, kind_of
 from windtunnel.tuning.strategy import Outcome
 
 SEARCH = {
@@ -102,3 +102,9 @@ def test_another_sampler_s_history_is_refused() -> None:
     told = [Outcome(each.number, each.params, 0.0) for each in strategy.ask(4)]
     with pytest.raises(TuningError, match="trials 0 to 3 are not what this sampler draws"):
         OptunaStrategy(SEARCH, seed=1, sampler="qmc", cohort=4, history=told)
+
+
+def test_a_long_search_by_optuna_s_own_tpe_is_warned_of() -> None:
+    assert "'cohort_tpe'" in str(concern("tpe", 10_000))
+    assert concern("tpe", 2000) is None
+    assert concern("cohort_tpe", 10_000) is None

@@ -24,7 +24,7 @@ from windtunnel.config.search import (
 )
 from windtunnel.config.section import Section
 from windtunnel.config.training import TrainingSection
-from windtunnel.config.tuning import Objective, TuningSection
+from windtunnel.config.tuning import MOST_TRIALS_OF_GP, Objective, TuningSection
 
 __all__ = [
     "SEARCHABLE",
@@ -330,6 +330,16 @@ class StudyFile(Section):
         if self.study.objective in self.tuning.also:
             raise ValueError(
                 f"tuning.also: names study.objective, {self.study.objective!r}, a second time"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sampler_keeps_up(self) -> Self:
+        if self.tuning.sampler == "gp" and self.study.trials > MOST_TRIALS_OF_GP:
+            raise ValueError(
+                f"tuning.sampler: 'gp' takes at most {MOST_TRIALS_OF_GP} trials, study.trials is "
+                f"{self.study.trials}: it is fitted to all of them, and beyond that would stand "
+                "still for minutes at every cohort. Choose 'cohort_tpe', or fewer trials"
             )
         return self
 

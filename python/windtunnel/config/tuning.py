@@ -21,6 +21,9 @@ FurtherObjective: TypeAlias = Literal[
 ]
 # Further objectives of which less is better.
 MINIMISED = ("max_drawdown", "turnover", "volatility")
+# A Gaussian process is fitted to all trials, at a cost that grows with their cube: beyond so many
+# the search would stand still for minutes at every cohort.
+MOST_TRIALS_OF_GP = 1000
 # What decides where and by whom trials are computed, never what comes out.
 WITHOUT_INFLUENCE = ("storage", "executor", "workers", "ray_address", "mlflow")
 
@@ -32,7 +35,8 @@ class TuningSection(Section):
         default="cohort_tpe",
         description="Who chooses configurations. 'cohort_tpe' draws a whole cohort from one pair "
         "of densities; 'tpe' is Optuna's, multivariate with a constant liar; 'nsga2', 'nsga3' and "
-        "'tpe' take several objectives; 'gp' and 'cmaes' need `windtunnel[samplers]`.",
+        "'tpe' take several objectives; 'gp' and 'cmaes' need `windtunnel[samplers]`. 'gp' takes "
+        f"seconds a trial, and {MOST_TRIALS_OF_GP} trials at most; 'tpe' becomes slow beyond 2000.",
     )
     also: tuple[FurtherObjective, ...] = Field(
         default=(),

@@ -23,6 +23,9 @@ from windtunnel.tuning.cohort_genetic import (
 from windtunnel.tuning.cohort_qmc import CohortQMCSampler, SobolSequence
 from windtunnel.tuning.cohort_tpe import CohortTPESampler
 
+# Beyond so many trials a cohort of 64 waits more than a second for Optuna's own TPE.
+MANY_FOR_TPE = 2000
+
 Active = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
@@ -166,6 +169,17 @@ def kind_of(name: str, *, objectives: int = 1) -> Kind:
             "Install it with `pip install 'windtunnel[samplers]'`",
         )
     return kind
+
+
+def concern(name: str, trials: int) -> str | None:
+    """What a user should know who gives so many trials to a sampler, None where nothing."""
+    if name != "tpe" or trials <= MANY_FOR_TPE:
+        return None
+    return (
+        f"tuning.sampler 'tpe' fits its densities to all trials for each that it draws: of {trials}"
+        " trials the last cohorts will wait seconds for it, with 10,000 some 5 s a cohort of 64. "
+        "'cohort_tpe' takes 0.02 s and finds as much"
+    )
 
 
 def start(kind: Kind, of: Setting) -> SamplerAt:

@@ -150,3 +150,38 @@ def test_of_many_who_create_a_file_one_succeeds(tmp_path):
     (winner,) = [me for success, me in created if success]
     assert (tmp_path / "one").read_bytes() == winner
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_directory_appears_when_all_of_it_is_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    real = artifacts.sync
+
+    def sync(path):
+        assert (tmp_path / "new").exists() == (path == tmp_path)
+        synced.append(path.name)
+        real(path)
+
+    monkeypatch.setattr(artifacts, "sync", sync)
+    with artifacts.new_directory(tmp_path / "new") as fresh:
+        names = [f"file_{number}" for number in range(20)]
+        for name in names:
+            (fresh / name).write_text(name)
+        own = fresh.name
+    assert sorted(synced[:-1]) == sorted([*names, own])
+    assert synced[-1] == tmp_path.name
+
+
+def test_a_directory_that_does_not_reach_the_disk_does_not_appear(tmp_path, monkeypatch):
+    def sync(path):
+        if path.name == "file":
+            raise OSError("no space left")
+
+    monkeypatch.setattr(artifacts, "sync", sync)
+
+    def make():
+        with artifacts.new_directory(tmp_path / "new") as fresh:
+            (fresh / "file").write_text("x")
+
+    with pytest.raises(OSError, match="no space left"):
+        make()
+    assert list(tmp_path.iterdir()) == []

@@ -14,8 +14,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+MOST_SYNCED_AT_ONCE = 8
 
 
 def write_bytes(path: str | Path, content: bytes, *, scratch: Path | None = None) -> None:
@@ -109,8 +112,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o755)
         yield temporary
-        for entry in [*temporary.rglob("*"), temporary]:
-            sync(entry)
+        _sync_all([*temporary.rglob("*"), temporary])
         _rename_to_new(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -120,6 +122,12 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     except OSError:
         shutil.rmtree(path, ignore_errors=True)  # its name might be gone after a crash
         raise
+
+
+def _sync_all(entries: list[Path]) -> None:
+    """Bring all of them to the disk, side by side: together they take as long as one alone."""
+    with ThreadPoolExecutor(min(len(entries), MOST_SYNCED_AT_ONCE)) as threads:
+        list(threads.map(sync, entries))
 
 
 def _rename_to_new(directory: Path, path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,12 +135,7 @@ class Campaign:
             asked = strategy.ask(min(study.study.cohort, study.study.trials - tally.trials))
             asking = time.monotonic() - began
             table, found = self._assess(asked, len(done), past)
-            with self._whole():
-                self.run.commit_cohort(
-                    len(done), table, np.concatenate([part.equity for part in found], axis=1)
-                )
-                strategy.tell(outcomes(table, study))
-                ledger.append(ledger_entry(self.run, self.assessor.course, len(done), table))
+            self._record(len(done), table, found, strategy, ledger)
             done.append(table)
             past += past_of([table]) if looks_back else []
             tally.add(table)
@@ -154,6 +150,26 @@ class Campaign:
     def _whole(self) -> AbstractContextManager[None]:
         """Let nothing be left half told by Ctrl-C."""
         return interrupts.held_back()
+
+    def _record(
+        self,
+        cohort: int,
+        table: pl.DataFrame,
+        found: Sequence[Assessed],
+        strategy: OptunaStrategy,
+        ledger: Ledger,
+    ) -> None:
+        """Commit a cohort; then tell it and enter it into the ledger, side by side.
+
+        Both wait for the disk, and either is mended from what is committed.
+        """
+        equity = np.concatenate([part.equity for part in found], axis=1)
+        with self._whole(), ThreadPoolExecutor(1) as beside:
+            self.run.commit_cohort(cohort, table, equity)
+            entry = ledger_entry(self.run, self.assessor.course, cohort, table)
+            entered = beside.submit(ledger.append, entry)
+            strategy.tell(outcomes(table, self.assessor.study))
+            entered.result()
 
     def _strategy(self, done: Sequence[pl.DataFrame]) -> OptunaStrategy:
         study = self.assessor.study

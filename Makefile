@@ -9,6 +9,8 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null; then echo $$candidate; break; fi; done)
 PYTEST_ARGS ?=
+# Processes that share the Python tests; 0 runs them in one, as a debugger wants it.
+WORKERS ?= 2
 BENCH_ARGS ?=
 STUDY ?= examples/us_equities.toml
 RUN ?= $(shell ls -td runs/*/ 2>/dev/null | head -n 1)
@@ -79,7 +81,10 @@ picture: $(VENV)/.package $(VENV)/.dev ## Picture the newest run, or RUN=..., fo
 
 # -- Tests and measurements -----------------------------------------------------------------
 
-test: test-cpp test-python ## Run all tests, C++ and Python
+# What the Python tests need comes over the network while the C++ tests keep the cores busy.
+test: ## Run all tests, C++ and Python
+	@$(MAKE) --no-print-directory --jobs=2 test-cpp $(VENV)/.dev
+	@$(MAKE) --no-print-directory test-python
 
 test-cpp: $(VENV)/.run
 	$(WITH_TOOLS) cmake --preset dev
@@ -87,7 +92,8 @@ test-cpp: $(VENV)/.run
 	$(WITH_TOOLS) ctest --preset dev
 
 test-python: $(VENV)/.dev $(VENV)/.package
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(PYTEST_ARGS)
 
 sanitize: $(VENV)/.run ## Run the C++ tests and the fuzz target under address and undefined-behaviour checks
 	$(WITH_TOOLS) cmake --preset asan-ubsan

@@ -16,15 +16,22 @@ from hypothesis import settings
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 # Compiled programs go to a directory of this session: a stale entry of the user's cache can
-# neither help nor hurt a test. Child processes inherit it.
-_CACHE = Path(tempfile.mkdtemp(prefix="windtunnel-tests-"))
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-os.environ["XDG_CACHE_HOME"] = str(_CACHE)
+# neither help nor hurt a test. Child processes inherit it, the workers of pytest-xdist too.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = Path(tempfile.mkdtemp(prefix="windtunnel-tests-"))
+    atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+    os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 
 # `deadline=None`: the first example of a property often pays for a compilation.
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first: workers share the files, and none should end long after."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

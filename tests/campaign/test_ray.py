@@ -70,6 +70,7 @@ def assessor(study_of: Make, assessor_of: Make) -> Assessor:
     return assessor_of(study_of(tuning={"parts": 4, "pruner": "halving", "rungs": 1}))
 
 
+@pytest.mark.slow
 def test_every_trial_is_told_once_though_a_worker_is_killed(
     assessor: Assessor, ray_home: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def run(folder: Path, program: list[str], number: int) -> None:
     assert code == 0, log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run_in_their_order(page: Path, reader: Path) -> None:
     python = ""

@@ -255,6 +255,7 @@ def test_tuning(prepared: Path) -> None:
     assert trials["objective"].is_null().sum() > 0  # pruned on the rungs
 
 
+@pytest.mark.slow
 def test_tuning_for_several_objectives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tomllib.loads(SMALL)
     first, shown = (tomllib.loads(block.text) for block in blocks_of("tuning.md"))

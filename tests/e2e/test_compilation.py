@@ -33,13 +33,15 @@ print(json.dumps({
 
 
 def carry_out(study: Path, workspace: Path, cache: Path) -> tuple[dict[str, Any], str]:
+    # The directory that tests share would win: this process may have named it to JAX.
+    inherited = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(study), str(workspace)],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
-        env={**os.environ, "WINDTUNNEL_CACHE": str(cache)},
+        env={**inherited, "WINDTUNNEL_CACHE": str(cache)},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr

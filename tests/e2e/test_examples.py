@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 import windtunnel as wt
 from windtunnel.runs import Run
@@ -34,6 +35,7 @@ def test_a_study_on_ones_own_frame(root: Path, tmp_path: Path) -> None:
     assert wt.resume(path).figures == result.figures
 
 
+@pytest.mark.slow
 def test_a_policy_in_a_reduced_form(root: Path, tmp_path: Path) -> None:
     """The study of `examples/policy.toml` with less to train and fewer bars, all else as it is."""
     with (root / "examples" / "policy.toml").open("rb") as file:

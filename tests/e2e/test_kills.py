@@ -146,6 +146,7 @@ def chain(lives: ForkServerContext, whole: Run, folder: Path, seed: int, kills: 
     return finished
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(
     lives: ForkServerContext, whole: Run, tmp_path: Path
 ) -> None:

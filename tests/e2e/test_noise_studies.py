@@ -103,6 +103,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     return [carried_out(seed, workspace) for seed in range(STUDIES)]
 
 
+@pytest.mark.slow
 def test_no_more_studies_of_noise_are_promoted_than_may_be(noise: list[Outcome]) -> None:
     promoted = sum(each.level == "candidate" for each in noise)
     past_the_gate = sum(each.dsr >= 1 - ALPHA for each in noise)

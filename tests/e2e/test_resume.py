@@ -50,6 +50,7 @@ def assert_same(run: Path, finished: Finished) -> None:
 
 
 # By the command line, as a user would; test_kills.py does so at random moments of all stages.
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["cohorts/0000", "bundle"])
 def test_killed_and_resumed_equals_uninterrupted(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path, stage: str
@@ -88,7 +89,7 @@ def test_interrupt_leaves_a_resumable_study(
 def test_cohort_damaged_on_disk_is_named(
     windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
-    process = start(write_study(tmp_path, steps=5), tmp_path)
+    process = start(write_study(tmp_path), tmp_path)
     cohort = wait_for(tmp_path, "small-*/cohorts/0000", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -115,7 +116,7 @@ def test_two_processes_cannot_work_on_one_run(
 def test_changed_bars_are_refused(
     finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
-    process = start(write_study(tmp_path, steps=5), tmp_path)
+    process = start(write_study(tmp_path), tmp_path)
     run = wait_for(tmp_path, "small-*/run.lock", process).parent
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

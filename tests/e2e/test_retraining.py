@@ -124,6 +124,7 @@ def judged(registry: Registry, failing: float) -> Any:
             return act(registry, registry.state("planted"), ruling)
 
 
+@pytest.mark.slow
 def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
     own, everything = planted_bars()
     first = wt.Study.from_dict(STUDY, bars=own).run(tmp_path)

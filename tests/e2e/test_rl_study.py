@@ -73,6 +73,7 @@ def window(predictor):
     return predictor.bundle.replay_window()
 
 
+@pytest.mark.slow
 def test_it_ends_like_any_study(result) -> None:
     # Half of each cohort is pruned at the rung; what survives is trained to its end.
     assert sorted(result.trials["state"].to_list()) == ["complete"] * 4 + ["pruned"] * 4

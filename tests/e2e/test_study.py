@@ -18,6 +18,7 @@ Finished = Any
 Run = Any
 
 
+@pytest.mark.slow
 def test_every_artifact_stands(finished: Finished) -> None:
     for name in (
         "study.toml",
@@ -105,7 +106,7 @@ def test_another_seed_finds_the_holdout_sealed_and_more_trials(
 ) -> None:
     workspace = tmp_path / "again"
     shutil.copytree(finished.workspace, workspace)
-    study = write_study(tmp_path, seed=4, steps=5)
+    study = write_study(tmp_path, seed=4)
     done = windtunnel("run", study, "--workspace", workspace, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
@@ -114,7 +115,7 @@ def test_another_seed_finds_the_holdout_sealed_and_more_trials(
     assert figures["statistics"]["trials_project"] == 48
     assert figures["model"]["version"] == 2
 
-    forced = write_study(tmp_path, seed=5, steps=5)
+    forced = write_study(tmp_path, seed=5)
     done = windtunnel(
         "run", forced, "--workspace", workspace, "--open-holdout", "to see", "--json", cwd=tmp_path
     )

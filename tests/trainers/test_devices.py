@@ -143,6 +143,7 @@ for family in ("linear", "gru", "tcn", "transformer"):
 """
 
 
+@pytest.mark.slow
 def test_sharding_moves_no_bit_of_any_family() -> None:
     """Two folds of five configurations over one device, and dealt out over three."""
     code = (

@@ -54,6 +54,7 @@ def test_the_best_policy_is_the_best(learning) -> None:
     assert average(best) >= max(average(policy) for policy in rivals) - 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actions", ["levels", "continuous"])
 def test_it_reaches_most_of_the_optimum_with_every_seed(learning, actions) -> None:
     outcomes = learning.learn(

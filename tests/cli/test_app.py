@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from windtunnel.cli import main
+
 STUDY = """
 [study]
 name = "tried"
@@ -60,7 +62,13 @@ def test_schema_describes_every_table(tmp_path: Path) -> None:
     ],
 )
 def test_errors_have_words_and_codes(
-    tmp_path: Path, study: str | None, bars: str | None, code: int, words: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    study: str | None,
+    bars: str | None,
+    code: int,
+    words: list[str],
 ) -> None:
     if study is not None:
         (tmp_path / "study.toml").write_text(study)
@@ -74,7 +82,13 @@ def test_errors_have_words_and_codes(
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("runs/*/cohorts"))
 
-    told = json.loads(run("run", "study.toml", "--json", cwd=tmp_path).stdout)
+    # Once more in this process, which has imported everything.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["windtunnel", "run", "study.toml", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    told = json.loads(capsys.readouterr().out)
     assert told["problem"]
     assert told["remedy"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 
 import pytest
@@ -18,6 +19,7 @@ from windtunnel.serving.reply import Reply
 
 BLOCK = HeaderBlock((b"content-type", b"text/plain"))
 KEEP_ALIVE = 0.1
+STANDS = []  # what happens while everything stands still
 
 
 async def application(scope, receive, send):
@@ -39,6 +41,8 @@ def at_once(pairs, client, body):
     assert client[0] == "127.0.0.1"
     if body.startswith(b"later"):
         return None
+    if body.startswith(b"stand still"):
+        STANDS.pop()()
     content = b"direct:" + body
     own = [(b"content-length", b"%d" % len(content)), (b"x-given", headers.get(b"x-given", b""))]
     if body.startswith(b"last"):
@@ -226,6 +230,87 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
             return await asyncio.wait_for(server.reader.read(), 5)
 
     assert asyncio.run(ask()) == b""
+
+
+def test_answers_of_the_application_keep_a_connection_as_others_do():
+    async def ask():
+        async with Server() as server:
+            await server.send(request(b"a"))
+            await server.answer()
+            begin = time.monotonic()
+            while time.monotonic() - begin < 4 * KEEP_ALIVE:
+                await server.send(request(b"a", path=b"/cold"))
+                await server.answer()
+                await asyncio.sleep(KEEP_ALIVE / 4)
+            return await asyncio.wait_for(server.reader.read(), 5)
+
+    assert asyncio.run(ask()) == b""
+
+
+@pytest.fixture
+def on_uvloop():
+    """Runs on the loop of production, which runs what is due right after it has read sockets."""
+    uvloop = pytest.importorskip("uvloop")
+
+    def run(coroutine):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(coroutine)
+
+    return run
+
+
+async def stand_still(server, seconds, sent=b""):
+    """Let all stand still while the loop reads another connection; `sent` comes meanwhile."""
+
+    def stand():
+        os.write(server.writer.get_extra_info("socket").fileno(), sent)
+        time.sleep(seconds)
+
+    STANDS.append(stand)
+    port = server.writer.get_extra_info("peername")[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request(b"stand still"))
+    await reader.readuntil(b"still")
+    writer.close()
+
+
+@pytest.mark.parametrize("path", [b"/hot", b"/cold"])
+def test_a_request_that_came_during_a_standstill_is_answered(on_uvloop, path):
+    async def ask():
+        async with Server() as server:
+            await server.send(request(b"a", path=path))
+            await server.answer()
+            await asyncio.sleep(0.6 * KEEP_ALIVE)
+            await stand_still(server, 0.6 * KEEP_ALIVE, request(b"b", path=path))
+            return await server.answer()
+
+    assert on_uvloop(ask())[2][-2:] == b":b"
+
+
+def test_a_body_that_came_during_a_standstill_is_in_time(on_uvloop):
+    async def ask():
+        async with Server(body_seconds=0.1) as server:
+            whole = request(b"ab")
+            await server.send(whole[:-1])
+            await asyncio.sleep(0.02)
+            await stand_still(server, 0.2, whole[-1:])
+            return await server.answer()
+
+    assert on_uvloop(ask())[2] == b"direct:ab"
+
+
+def test_a_machine_that_stood_still_holds_no_silence_against_a_client(on_uvloop):
+    async def ask():
+        async with Server() as server:
+            await server.send(request(b"a"))
+            await server.answer()
+            await asyncio.sleep(0.6 * KEEP_ALIVE)
+            await stand_still(server, 1.2)
+            await asyncio.sleep(0.75 * KEEP_ALIVE)  # once it runs again, the client comes to it
+            await server.send(request(b"b"))
+            return await server.answer()
+
+    assert on_uvloop(ask())[2] == b"direct:b"
 
 
 @pytest.mark.parametrize("body", [b"ab", b"later"])

@@ -59,6 +59,10 @@ def serve(
         Path | None,
         typer.Option(help="A monitor file, TOML: watch what is served and raise alerts."),
     ] = None,
+    keep_alive: Annotated[
+        float,
+        typer.Option(help="Seconds that a silent connection is kept: longer than a proxy's own."),
+    ] = 75.0,
     drain: Annotated[
         float, typer.Option(help="Seconds that requests may take to end after SIGTERM.")
     ] = 30.0,
@@ -110,6 +114,7 @@ def serve(
         max_age_seconds=max_age,
         micro_batching=micro_batching,
         reload_seconds=reload,
+        keep_alive_seconds=keep_alive,
         drain_seconds=drain,
         exact=exact,
         access_log=access_log,

@@ -7,6 +7,11 @@ A small model answers in a tenth of the time that it takes to set up a task, a s
 channels for it. A short prediction is therefore handed to the endpoint as soon as its last
 byte is here, and its answer is written at once; whatever is out of the ordinary about a
 request, it goes uvicorn's own way.
+
+When the process had to wait, for the machine or for a long answer, every deadline is past at
+once, and what clients have sent in time may not have been read yet. So nothing is closed before
+the sockets have been read once more, and a silent connection is kept when it was the machine that
+was late: a request that meets a closed connection is lost.
 """
 
 from __future__ import annotations
@@ -19,6 +24,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from windtunnel.serving.headers import on_the_wire
 from windtunnel.serving.reply import Reply, problem, too_slow
+
+READ_ONCE_MORE = 0.05  # seconds in which the loop reads all sockets before one is closed
+_STANDSTILL = 1.0  # seconds that a timer is late when the machine stood still
 
 Pairs: TypeAlias = Iterable[tuple[bytes, bytes]]
 AtOnce: TypeAlias = Callable[[Pairs, tuple[str, int] | None, bytes], Reply | None]
@@ -56,7 +64,7 @@ def deadlined(
         _waits_for = "head"  # or "body", or "" while nothing is outstanding
         _parts: list[bytes] | None = None  # of the body of a request to be answered at once
         _ends = False  # the server shuts down: the answer under way is the last one
-        _answered = 0
+        _stirred = 0  # how often something came or went
         _idle: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,6 +76,7 @@ def deadlined(
 
         def data_received(self, data: bytes) -> None:
             awaited = self._waits_for
+            self._stirred += 1
             super().data_received(data)
             if not self._waits_for:
                 self._disarm()
@@ -108,6 +117,14 @@ def deadlined(
                     super().shutdown()
             else:
                 self._write(reply)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._stirred += 1
+            if self.timeout_keep_alive_task is not None:  # it was armed by the call above
+                self._unset_keepalive_if_required()
+                if self._idle is None:
+                    self._watch()
 
         def shutdown(self) -> None:
             if self._parts is None:
@@ -174,24 +191,35 @@ def deadlined(
                 )
             )
             self.server_state.total_requests += 1
-            self._answered += 1
             if closes:
                 self.transport.close()
             elif self._idle is None:
-                self._idle = self.loop.call_later(self.timeout_keep_alive, self._look, 0)
+                self._watch()
 
-        def _look(self, answered: int) -> None:
-            """Close a connection on which nothing has happened since the last look.
+        def _watch(self) -> None:
+            """Look again when the connection may be silent for as long as one is kept.
 
             One timer a connection, where uvicorn sets and cancels one an answer.
             """
-            busy = self._waits_for or not self._is_free() or self._answered != answered
-            if busy:
-                again = self.timeout_keep_alive
-                self._idle = self.loop.call_later(again, self._look, self._answered)
+            due = self.loop.time() + self.timeout_keep_alive
+            self._idle = self.loop.call_at(due, self._look, self._stirred, due)
+
+        def _look(self, stirred: int, due: float) -> None:
+            """Close a connection on which nothing has happened since the last look."""
+            if self._is_silent_since(stirred) and self.loop.time() - due < _STANDSTILL:
+                self._idle = self.loop.call_later(READ_ONCE_MORE, self._close_silent, stirred)
             else:
+                self._watch()
+
+        def _close_silent(self, stirred: int) -> None:
+            if self._is_silent_since(stirred):
                 self._idle = None
                 self.timeout_keep_alive_handler()
+            else:
+                self._watch()
+
+        def _is_silent_since(self, stirred: int) -> bool:
+            return self._stirred == stirred and not self._waits_for and self._is_free()
 
         def _forget_idling(self) -> None:
             if self._idle is not None:
@@ -201,12 +229,15 @@ def deadlined(
         def _arm(self) -> None:
             self._disarm()
             seconds = body_seconds if self._waits_for == "body" else header_seconds
-            self._timer = self.loop.call_later(seconds, self._expire)
+            self._timer = self.loop.call_later(seconds, self._expire_unless_read)
 
         def _disarm(self) -> None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+
+        def _expire_unless_read(self) -> None:
+            self._timer = self.loop.call_later(READ_ONCE_MORE, self._expire)
 
         def _expire(self) -> None:
             if self.transport.is_closing():

@@ -16,7 +16,7 @@ from windtunnel.serving import signals
 from windtunnel.serving.app import create_app
 from windtunnel.serving.endpoint import AT_ONCE
 from windtunnel.serving.logs import logging_config
-from windtunnel.serving.protocol import deadlined
+from windtunnel.serving.protocol import READ_ONCE_MORE, deadlined
 from windtunnel.serving.schemas import PREDICT
 from windtunnel.serving.service import Service, sole_name
 from windtunnel.serving.settings import Settings
@@ -81,6 +81,7 @@ def serve(
             at_once=app.predict.at_once,
             longest=min(AT_ONCE, settings.max_body_bytes),
         ),
+        timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type] # any number
         ws_max_size=settings.max_body_bytes,
         ws_max_queue=8,
         ws_per_message_deflate=False,  # a small message may unfold into a large one
@@ -114,4 +115,6 @@ class DrainingServer(uvicorn.Server):
         self._service.draining = True
         if not self.force_exit:
             await asyncio.sleep(self._linger)
+            # After a standstill, a request may have come that has not been read yet.
+            await asyncio.sleep(READ_ONCE_MORE)
         await super().shutdown(sockets)

@@ -22,6 +22,10 @@ class Settings:
     header_seconds, body_seconds : float
         Time for a client to send the head and the body of a request. A head that takes
         longer closes the connection, a body is answered with 408.
+    keep_alive_seconds : float
+        How long a silent connection is kept, twice that at most. Longer than a proxy keeps its
+        own, or it sends a request on one that is being closed; nginx and others keep theirs for
+        a minute.
     answer_seconds : float
         Time for computing one answer; beyond it the client gets 503.
     max_concurrent : int
@@ -61,6 +65,7 @@ class Settings:
     max_body_bytes: int = 8 * 2**20
     header_seconds: float = 10.0
     body_seconds: float = 30.0
+    keep_alive_seconds: float = 75.0
     answer_seconds: float = 30.0
     max_concurrent: int = 512
     max_connections: int = 4096

@@ -12,6 +12,8 @@ import pytest
 import uvicorn
 
 from windtunnel.events import AlertRaised, AlertResolved, EventBus, PredictionServed, RoutesChanged
+from windtunnel.monitoring.monitor import attach
+from windtunnel.monitoring.settings import MonitorFile
 from windtunnel.serving.app import create_app
 from windtunnel.serving.status import SECONDS, Status
 
@@ -61,6 +63,7 @@ def test_status_tells_what_is_served(live):
     status = client.get("/v1/status").json()
     assert status["model"] == "example"
     assert (status["champion"], status["canary"], status["ready"]) == (1, None, True)
+    assert status["watched"] is False
     assert status["served"] >= 3
     assert status["refused"] >= 1
     assert status["shares"] == {"1": 1.0}
@@ -73,26 +76,37 @@ def test_status_tells_what_is_served(live):
     assert [event["kind"] for event in status["events"][:2]] == ["resolved", "alert"]
 
 
+@pytest.fixture
+def look_at(live, tmp_path):
+    """What a browser shows of the page after some seconds."""
+    _, client = live
+
+    def look():
+        command = [
+            str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom",
+            str(client.base_url),
+        ]  # fmt: skip
+        return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode()
+
+    return look
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_the_page_is_alive_in_a_browser(live, tmp_path):
+def test_the_page_is_alive_in_a_browser(live, look_at):
     bus, client = live
     client.post("/v1/predict", json={"features": [[0.0] * 6]})
     bus.emit(ALERT)
-    command = [
-        str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom",
-        str(client.base_url),
-    ]  # fmt: skip
-    dom = subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode()
+    dom = look_at()
     assert int(re.search(r'data-shown="(\d+)"', dom)[1]) >= 2, "it looks again and again"
     assert "data-error" not in dom
     for wanted in (
         r'id="state"[^>]*>ready<',
         r'id="champion">version 1<',
         r'id="canary">none<',
-        r'id="drift">1 alert<',
+        r'id="drift"[^>]*>1 alert<',
         r'id="p50">[\d.]+ [µm]s<',
         r'class="line" d="M[\d .L]+"',
         r"champion, version 1: 100.0 %",
@@ -100,6 +114,21 @@ def test_the_page_is_alive_in_a_browser(live, tmp_path):
         assert re.search(wanted, dom), wanted
     assert "<title>owned" not in dom
     assert "&lt;img src=x" in dom, "it is shown as what it is: text"
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_takes_the_lack_of_a_monitor_for_no_good_news(live, look_at, tmp_path):
+    bus, client = live
+    bus.emit(AlertResolved("drift", "page", "rsi_14", "over", "a", "b"))
+    dom = look_at()
+    assert re.search(r'id="drift"[^>]*>not watched<', dom)
+    assert re.search(r'id="alerts"[^>]*>no monitor watches this service<', dom)
+    attached = attach(bus, lambda *_: pytest.fail("nothing scores"), MonitorFile(), tmp_path)
+    assert client.get("/v1/status").json()["watched"] is True
+    assert re.search(r'id="drift"[^>]*>no alert<', look_at())
+    attached.close()
+    assert client.get("/v1/status").json()["watched"] is False
 
 
 def test_rates_are_those_of_each_second():

@@ -55,6 +55,7 @@ class Monitor:
     manager : AlertManager
     """
 
+    raises_alerts: ClassVar[bool] = True  # no alert from a service then says that all is well
     kinds: ClassVar[tuple[type[Event], ...]] = (
         RowsScored,
         OutcomesArrived,

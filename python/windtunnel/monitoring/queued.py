@@ -58,6 +58,11 @@ class QueuedObserver:
     wanted : callable, optional
         Whether the observer has any use for an event; what it has none for is not queued.
         Must be as quick as the call itself.
+
+    Attributes
+    ----------
+    observer : callable or coroutine function
+    name : str
     """
 
     prompt = True
@@ -73,7 +78,7 @@ class QueuedObserver:
         wanted: Callable[[Any], bool] | None = None,
     ) -> None:
         self.name: str = name or str(getattr(observer, "__name__", type(observer).__name__))
-        self._observer = observer
+        self.observer = observer
         self._capacity = capacity
         self._half = capacity // 2
         self._linger = linger
@@ -198,7 +203,7 @@ class QueuedObserver:
             self._busy = False
 
     def _caller(self, stack: contextlib.ExitStack) -> Callable[[Event], None]:
-        observer: Any = self._observer
+        observer: Any = self.observer
         if not (
             inspect.iscoroutinefunction(observer)
             or inspect.iscoroutinefunction(getattr(type(observer), "__call__", None))  # noqa: B004

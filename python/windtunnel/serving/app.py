@@ -132,7 +132,8 @@ def create_app(
         teller.flush()
         ruling = None if trial is None or trial.last is None else trial.last.why
         busy = {"under_way": gate.under_way, "streams": stream.open}
-        body = {**status.snapshot(), **_standing(service), "ruling": ruling, **busy}
+        standing = {**_standing(service), "ruling": ruling, "watched": _is_watched(bus)}
+        body = {**status.snapshot(), **standing, **busy}
         return Response(to_json(body), media_type="application/json")
 
     return app
@@ -251,6 +252,12 @@ def _standing(service: Service) -> dict[str, Any]:
         "previous": None if state is None else state.previous,
         "generation": None if state is None else state.generation,
     }
+
+
+def _is_watched(bus: EventBus) -> bool:
+    """Whether a monitor is there to raise alerts, behind a queue or not."""
+    observers = (getattr(each, "observer", each) for each in bus.observers())
+    return any(getattr(each, "raises_alerts", False) for each in observers)
 
 
 def _models(service: Service) -> dict[str, Any]:

@@ -206,7 +206,10 @@ class Latency(BaseModel):
 
 
 class Status(BaseModel):
-    """What the service is doing now. `rates` are predictions in each of the last seconds."""
+    """What the service is doing now. `rates` are predictions in each of the last seconds.
+
+    Where nothing is `watched` by a monitor, no alert says nothing.
+    """
 
     model: str
     ready: bool
@@ -230,6 +233,7 @@ class Status(BaseModel):
     shadowed: int
     under_way: int
     streams: int
+    watched: bool
     alerts: list[Alert]
     events: list[Happening]
 

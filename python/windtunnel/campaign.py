@@ -1,7 +1,10 @@
 """The search of one study: ask, train, commit, tell, until its trials are done.
 
-A cohort is committed before it is told: a crash between the two is mended when the next
-attempt rebuilds the strategy from what is committed.
+What is committed is the truth. A cohort is told while it is being committed, and the next one is
+asked for; it is trained once the one before is safe. A crash in between leaves the ledger behind
+the records, or the mirror behind or before them: the next attempt rebuilds the strategy from what
+is committed, and enters and mirrors what is missing. A cohort that the mirror knew first is
+computed again, and is the same.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,16 +133,25 @@ class Campaign:
             self.bus.emit(events.Warned(problem))
         already = tally.trials
         self.bus.emit(events.TuningStarted(already, study.study.trials))
-        while tally.trials < study.study.trials:
-            began = time.monotonic()
-            asked = strategy.ask(min(study.study.cohort, study.study.trials - tally.trials))
-            asking = time.monotonic() - began
-            table, found = self._assess(asked, len(done), past)
-            self._record(len(done), table, found, strategy, ledger)
-            done.append(table)
-            past += past_of([table]) if looks_back else []
-            tally.add(table)
-            self._report(tally, found, tally.trials - already, began, asking)
+        # The disk has until the next cohort is asked for; it is trained when this one is safe.
+        with ThreadPoolExecutor(1) as disk:
+            recorded: Future[None] | None = None
+            while tally.trials < study.study.trials:
+                began = time.monotonic()
+                asked = strategy.ask(min(study.study.cohort, study.study.trials - tally.trials))
+                asking = time.monotonic() - began
+                if recorded is not None:
+                    recorded.result()
+                table, found = self._assess(asked, len(done), past)
+                recorded = disk.submit(self._record, len(done), table, found, ledger)
+                with self._whole():
+                    strategy.tell(outcomes(table, study))
+                done.append(table)
+                past += past_of([table]) if looks_back else []
+                tally.add(table)
+                self._report(tally, found, tally.trials - already, began, asking)
+            if recorded is not None:
+                recorded.result()
         _check_some_succeeded(pl.concat(done, how="diagonal"))
 
     @property
@@ -152,24 +164,12 @@ class Campaign:
         return interrupts.held_back()
 
     def _record(
-        self,
-        cohort: int,
-        table: pl.DataFrame,
-        found: Sequence[Assessed],
-        strategy: OptunaStrategy,
-        ledger: Ledger,
+        self, cohort: int, table: pl.DataFrame, found: Sequence[Assessed], ledger: Ledger
     ) -> None:
-        """Commit a cohort; then tell it and enter it into the ledger, side by side.
-
-        Both wait for the disk, and either is mended from what is committed.
-        """
+        """Commit a cohort, then enter it into the ledger."""
         equity = np.concatenate([part.equity for part in found], axis=1)
-        with self._whole(), ThreadPoolExecutor(1) as beside:
-            self.run.commit_cohort(cohort, table, equity)
-            entry = ledger_entry(self.run, self.assessor.course, cohort, table)
-            entered = beside.submit(ledger.append, entry)
-            strategy.tell(outcomes(table, self.assessor.study))
-            entered.result()
+        self.run.commit_cohort(cohort, table, equity)
+        ledger.append(ledger_entry(self.run, self.assessor.course, cohort, table))
 
     def _strategy(self, done: Sequence[pl.DataFrame]) -> OptunaStrategy:
         study = self.assessor.study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windtunnel.serving.arrow import ARROW, read_arrow
+from windtunnel.serving.arrow import ARROW, _messages, read_arrow
 from windtunnel.serving.refusal import Refusal
 
 NAMES = ("a_1", "b_2", "c_3", "d_4", "e_5", "f_6")
@@ -166,6 +167,37 @@ def test_a_stream_that_is_cut_off_is_refused():
         for length in range(len(body) - 8):
             with pytest.raises(Refusal):
                 read_arrow(body[:length], NAMES)
+
+
+def header_of(body, message):
+    """The header of a message, and where its bytes begin in the body."""
+    _, table, _, _ = list(_messages(bytes(body)))[message]
+    return table, bytes(body).index(table.buffer)
+
+
+@pytest.mark.parametrize("children", [0, 2])
+def test_a_list_has_one_kind_of_numbers(children):
+    body = bytearray(polars_stream(lists(ROWS)))
+    schema, start = header_of(body, 0)
+    at, count = schema.tables(1)[0]._vector(5, 4)
+    assert count == 1
+    body[start + at - 4 : start + at] = struct.pack("<I", children)
+    with pytest.raises(Refusal):
+        read_arrow(bytes(body), NAMES)
+
+
+def test_columns_have_numbers_of_their_own():
+    """One buffer for all columns would make a small body a large matrix."""
+    body = bytearray(polars_stream(columns(rows_of(np.random.default_rng(3), 1000))))
+    batch, start = header_of(body, 1)
+    count = 1000 * len(NAMES)
+    struct.pack_into("<q", body, start + batch._place(0), count)
+    nodes, buffers = (batch._vector(field, 16)[0] + start for field in (1, 2))
+    for column in range(len(NAMES)):
+        struct.pack_into("<qq", body, nodes + 16 * column, count, 0)
+        struct.pack_into("<qq", body, buffers + 16 * (2 * column + 1), 0, 4 * count)
+    with pytest.raises(Refusal, match="columns overlap"):
+        read_arrow(bytes(body), NAMES)
 
 
 @given(st.data())

@@ -101,7 +101,8 @@ class _Batch:
             rows = np.frombuffer(body, _SINGLE, self.end // 4).take(self.picks)
             return rows
         rows = np.empty((count, len(first)), np.float32)
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite: refused
+        # What is beyond float32 becomes infinite, and a NaN of any kind stays one: refused.
+        with np.errstate(over="ignore", invalid="ignore"):
             for column, (at, dtype) in enumerate(zip(first, layout.dtypes, strict=True)):
                 rows[:, column] = np.frombuffer(body, dtype, count, at)
         return rows
@@ -245,8 +246,8 @@ def _layout(schema: Table, names: tuple[str, ...]) -> _Layout:
 
 def _layout_of_lists(field: Table, names: tuple[str, ...]) -> _Layout:
     name, size = field.string(0)[:80], field.table(3).integer(0, "<i")
-    (child,) = field.tables(5) or (field,)
-    if _WIDTHS.get(_precision(child)) is not _SINGLE:
+    children = field.tables(5)
+    if len(children) != 1 or _WIDTHS.get(_precision(children[0])) is not _SINGLE:
         raise Refusal("type", f"body.{name}", None, "must be lists of float32", _REMEDY)
     if size != len(names):
         problem = f"has lists of {size} numbers, the model takes {len(names)}"
@@ -277,6 +278,8 @@ def _batch(header: Table, start: int, size: int, layout: _Layout) -> _Batch:
     lengths = [count, whole] if layout.lists else count
     if whole > size or (nodes[:, 0] != lengths).any():
         raise MalformedError("a column has not as many numbers as its record batch")
+    if whole * sum(dtype.itemsize for dtype in layout.dtypes) > size:  # one buffer for several
+        raise MalformedError("its columns overlap")
     first = []
     for (at, length), dtype in zip(buffers[layout.values].tolist(), layout.dtypes, strict=True):
         needed = whole * dtype.itemsize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Float64Array = npt.NDArray[np.float64]
 
+OF_PROBABILITIES = frozenset({"log_loss", "brier", "calibration_error"})
 CAVEATS = (
     "Fills are at the bar's own price whatever their size: the instruments are taken to be "
     "liquid for the capital used.",
@@ -82,7 +83,7 @@ def report_data(found: Findings) -> page.ReportData:
             f"ratio rank best together (mean objective {found.champion.plateau:.3f}); a lone peak "
             f"is more likely luck."
         ),
-        champion_metrics=found.metrics,
+        champion_metrics=_meaning(found, found.metrics),
         buy_and_hold_metrics=found.benchmark_metrics,
         statistics=found.luck.figures | found.statistics,
         reasons=found.luck.reasons,
@@ -192,6 +193,12 @@ def _rivals(found: Findings) -> tuple[RivalRow, ...]:
     return (own, *(RivalRow(**asdict(rival)) for rival in found.rivals))
 
 
+def _meaning(found: Findings, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Without metrics of stated probabilities, where a score is a level that is traded."""
+    levels = found.course.study.proportional
+    return {k: v for k, v in metrics.items() if not (levels and k in OF_PROBABILITIES)}
+
+
 def _compilation(figures: Mapping[str, float]) -> str:
     """What the search compiled, in a sentence; empty where it is not known."""
     if not figures:
@@ -229,6 +236,7 @@ def _details(found: Findings) -> Details:
         net=np.bincount(place, trace.net) / np.bincount(place),
         gap=portrait.gap,
         calibration=portrait.calibration,
+        levels=course.study.proportional,
         decay=portrait.decay,
         horizon=course.labels.horizon,
         trips=portrait.trips,
@@ -282,7 +290,7 @@ def _holdout(found: Findings) -> page.Holdout:
         timestamps=found.course.panel.timestamps[start:stop],
         champion_equity=found.holdout.champion.equity[:, 0],
         buy_and_hold_equity=found.holdout.benchmark.equity[:, 0],
-        champion_metrics=found.holdout.metrics,
+        champion_metrics=_meaning(found, found.holdout.metrics),
         buy_and_hold_metrics=found.holdout.benchmark_metrics,
         forced_looks=found.earlier_looks,
     )

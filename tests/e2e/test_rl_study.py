@@ -109,6 +109,9 @@ def test_its_seeds_and_a_tuned_supervised_champion_stand_beside_it(result) -> No
     assert "Seeds and rivals" in page
     for cell in ("of its seeds, the median", "supervised champion", "Chosen from"):
         assert cell in page
+    # A level is no probability, nor is it judged as one.
+    assert "out-of-sample rows by level" in page
+    assert not any(term in page for term in ("by stated probability", "Brier score", "Log loss"))
 
 
 def test_the_supervised_trials_are_made_once_and_are_those_of_a_study(result, monkeypatch) -> None:

@@ -175,6 +175,7 @@ def details(equity: np.ndarray, benchmark: np.ndarray, stamps: np.ndarray, names
         net=np.bincount(place, net) / np.bincount(place),
         gap=3e-15,
         calibration=calibration_curve(scores, labels),
+        levels=False,
         decay=ic_decay(
             scores,
             np.cumprod(1 + draw.normal(0, 0.01, scores.shape), axis=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 
@@ -18,7 +19,7 @@ from windtunnel.reports import (
     trade_tables,
 )
 from windtunnel.reports.details import OwnSection
-from windtunnel.reports.html import pictures
+from windtunnel.reports.html import pictures, render
 from windtunnel.reports.own_sections import own_sections
 
 from .sample import CASH, report_data
@@ -144,6 +145,21 @@ def test_calibration_and_decay_show_what_was_measured(data):
     assert sum(curve["customdata"]) == data.details.calibration.rows.sum()
     folds, pooled = skill_figures.decay(data)["data"]
     assert len(folds["y"]) == 2 * len(pooled["y"]) == 10
+
+
+def test_a_level_is_not_called_a_probability(data):
+    told = dataclasses.replace(data, details=dataclasses.replace(data.details, levels=True))
+    figure = skill_figures.calibration(told)
+    whole, curve = figure["data"]
+    found = data.details.calibration
+    np.testing.assert_allclose(curve["x"], 2 * found.predicted - 1, atol=1e-5)
+    rose = (found.observed * found.rows).sum() / found.rows.sum()
+    np.testing.assert_allclose(whole["y"], [rose, rose], atol=1e-5)
+    words = [figure["layout"]["xaxis"]["title"]["text"], curve["hovertemplate"], render(told)]
+    assert "Level decided on" in words[0]
+    assert not any("tated probability" in each for each in words[:2])
+    assert "by stated probability" not in words[2]
+    assert "by stated probability" in render(data)
 
 
 def test_audits_say_how_they_ended():

@@ -46,6 +46,8 @@ class Details:
     gap : float
         Between the trace's equity and the engine's, relative to the initial cash.
     calibration : Calibration or None
+    levels : bool
+        Scores are levels that are traded as they stand, and no probabilities.
     decay : Decay
     horizon : int
         Bars that the label looks ahead.
@@ -66,6 +68,7 @@ class Details:
     net: FloatArray
     gap: float
     calibration: Calibration | None
+    levels: bool
     decay: Decay
     horizon: int
     trips: pl.DataFrame

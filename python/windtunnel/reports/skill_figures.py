@@ -13,26 +13,38 @@ MOST_BARS = 12  # instruments in the picture; the table has them all
 
 
 def calibration(data: ReportData) -> Figure | None:
-    """Share of rises against the stated probability; the diagonal is a model that keeps word."""
-    found = data.details.calibration if data.details else None
-    if found is None or not found.rows.size:
+    """Share of rises by what the champion said of a bar.
+
+    Of a probability, beside the diagonal of a model that keeps word; of a level, which
+    promises no share, beside the share of all rows.
+    """
+    details = data.details
+    found = details.calibration if details else None
+    if details is None or found is None or not found.rows.size:
         return None
     ends = padded([*found.predicted, *found.low, *found.high], 0.05)
-    x = padded(found.predicted, 0.08)
+    said = found.predicted
+    title, form = "Stated probability of a rise", ".0%"
+    if details.levels:
+        ends = padded([*found.low, *found.high], 0.05)
+        said = 2 * found.predicted - 1
+        title, form = "Level decided on, of the largest exposure", "+.0%"
+    x = padded(said, 0.08)
+    mean = np.average(found.observed, weights=found.rows)
     return {
         "data": [
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": values(x),
-                "y": values(x),
+                "y": values([mean, mean] if details.levels else x),
                 "line": {"color": "axis", "width": 1.5, "dash": "dash"},
                 "hoverinfo": "skip",
             },
             {
                 "type": "scatter",
                 "mode": "markers+lines",
-                "x": values(found.predicted),
+                "x": values(said),
                 "y": values(found.observed),
                 "customdata": found.rows.tolist(),
                 "error_y": {
@@ -46,12 +58,12 @@ def calibration(data: ReportData) -> Figure | None:
                 },
                 "marker": {"size": 8, "color": "champion"},
                 "line": {"color": "champion", "width": 1},
-                "hovertemplate": "said %{x:.1%}, rose %{y:.1%} of %{customdata:,} rows"
-                "<extra></extra>",
+                "hovertemplate": f"{'level' if details.levels else 'said'} %{{x:.1%}}, "
+                "rose %{y:.1%} of %{customdata:,} rows<extra></extra>",
             },
         ],
         "layout": layout(
-            xaxis=axis("Stated probability of a rise", tickformat=".0%", nticks=6, range=x)
+            xaxis=axis(title, tickformat=form, nticks=6, range=x)
             | ({"tickformat": ".1%"} if x[1] - x[0] < 0.06 else {}),
             yaxis=axis("Share that rose", tickformat=".0%", nticks=6, range=ends),
         ),

@@ -6,6 +6,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/row.hpp"
 
+#include "windtunnel/kernel/words.hpp"
+
 #include "windtunnel/kernel/measure.hpp"
 
 #include "windtunnel/kernel/account.hpp"

@@ -32,6 +32,15 @@ WINDTUNNEL_INLINE void fill_lane(LaneAccounts& state, std::size_t l, double want
     state.units[l] = wanted;
 }
 
+// `number` where it is asked for, else zero; no processor has to guess which.
+WINDTUNNEL_INLINE double where(bool asked, double number) {
+    std::uint64_t bits;
+    std::memcpy(&bits, &number, sizeof bits);
+    bits &= std::uint64_t{0} - static_cast<std::uint64_t>(asked);
+    std::memcpy(&number, &bits, sizeof bits);
+    return number;
+}
+
 // Enters where there is no position and leaves where there is one; false if that cannot be paid.
 WINDTUNNEL_INLINE bool order_lane(LaneAccounts& state, const Lane& entry, std::size_t l,
                                   double price, double rate) {
@@ -39,41 +48,121 @@ WINDTUNNEL_INLINE bool order_lane(LaneAccounts& state, const Lane& entry, std::s
     const double capital = state.cash[l] + units * price;
     if (!(capital > 0.0)) [[unlikely]]
         return false;
-    const double target = units == 0.0 ? entry[l] : 0.0;
+    const double target = where(units == 0.0, entry[l]);
     fill_lane(state, l, target * capital / price, price, rate, capital);
     return true;
 }
 
-// What all lanes were worth at the last close.
-struct Marks {
-    Row exposure, equity, inverse;
+// A block of bars on its way: which lanes fill orders at each of them, what those leave in them
+// (other lanes are never looked at), and, where somebody wants it, the equity at each close.
+struct Block {
+    std::uint32_t lanes[kMeasuredBars];
+    Lane cash[kMeasuredBars], units[kMeasuredBars], equity[kMeasuredBars];
 
-    WINDTUNNEL_INLINE explicit Marks(const Account<Lane>& account)
-        : exposure(account.exposure), equity(account.equity), inverse(account.inverse) {}
-
-    WINDTUNNEL_INLINE void store(Account<Lane>& account) const {
-        exposure.store(account.exposure);
-        equity.store(account.equity);
-        inverse.store(account.inverse);
+    WINDTUNNEL_INLINE void note(const LaneAccounts& state, std::size_t k, std::size_t l) {
+        cash[k][l] = state.cash[l];
+        units[k][l] = state.units[l];
     }
 };
 
-// Marks all lanes to the close of a bar; false if one of them has to be liquidated.
-WINDTUNNEL_INLINE bool mark_bar(const Sweep<Signals>& sweep, const Tile<Signals>& tile,
-                                std::size_t t, const Row& cash, const Row& units,
-                                double maintenance, Marks& marks) {
-    const Row value = units * sweep.market.mark[t];
-    marks.equity = cash + value;
-    const Row gross = magnitude(value);
-    if (any(marks.equity <= gross * maintenance)) [[unlikely]]
+// One part of a tile, marked to the closes of a block.
+struct MarkedPart {
+    Part cash, units, exposure, equity, inverse;
+    Truth broke{};
+
+    MarkedPart() = default;
+    WINDTUNNEL_INLINE MarkedPart(const Account<Lane>& account, const Lane& holding,
+                                 std::size_t lane)
+        : cash(load_part(account.cash.value + lane)),
+          units(load_part(holding.value + lane)),
+          exposure(load_part(account.exposure.value + lane)) {}
+
+    template <bool kChecks>
+    WINDTUNNEL_INLINE void bar(const Block& block, std::size_t k, std::size_t lane, double mark,
+                               double maintenance) {
+        const Truth filled = true_bits(block.lanes[k] >> lane);
+        cash = choose(filled, load_part(block.cash[k].value + lane), cash);
+        units = choose(filled, load_part(block.units[k].value + lane), units);
+        const Part value = units * mark;
+        const Part gross = magnitude(value);
+        equity = cash + value;
+        if constexpr (kChecks) broke = either(broke, at_most(equity, gross * maintenance));
+        inverse = 1.0 / equity;
+        exposure += gross * inverse;
+    }
+
+    WINDTUNNEL_INLINE void store(Account<Lane>& account, std::size_t lane) const {
+        store_part(exposure, account.exposure.value + lane);
+        store_part(equity, account.equity.value + lane);
+        store_part(inverse, account.inverse.value + lane);
+    }
+};
+
+// Marks all lanes to the closes of a block, and measures each part while its numbers are still in
+// registers; false if a lane has to be liquidated, and then nothing has changed. `holding` is what
+// was held before the block.
+//
+// Without `kChecks` (and a level of maintenance) an account at its end shows in its measures: an
+// equity below zero turns the inverse of the peak negative, and one of zero leaves an infinity.
+template <bool kMeasures, bool kRuin, bool kChecks>
+[[gnu::noinline]] bool mark_and_measure(const Sweep<Signals>& sweep, Tile<Signals>& tile,
+                                        std::size_t first, const Lane& holding, Block& block) {
+    const double* mark = sweep.market.mark.data() + first;
+    const double maintenance = sweep.terms.maintenance;
+    const bool keeps = sweep.results.equity != nullptr;
+    MarkedPart marks[kParts];
+    MeasuredPart<kRuin> measures[kParts];
+    bool broke = false;
+    for (std::size_t p = 0; p < kParts; ++p) {
+        const std::size_t lane = p * WINDTUNNEL_WIDTH;
+        MarkedPart marked(tile.account, holding, lane);
+        MeasuredPart<kRuin> part;
+        if constexpr (kMeasures) part = MeasuredPart<kRuin>(*tile.measured, lane);
+        const auto mark_bar = [&](std::size_t k) {
+            marked.template bar<kChecks>(block, k, lane, mark[k], maintenance);
+            if (keeps) store_part(marked.equity, block.equity[k].value + lane);
+        };
+        mark_bar(0);
+        for (std::size_t k = 1; k <= kMeasuredBars; ++k) {
+            // A bar is measured while the next one's division is on its way.
+            const Part now = marked.equity, by_now = marked.inverse;
+            if (k < kMeasuredBars) mark_bar(k);
+            if constexpr (kMeasures) part.bar(now, by_now, k == 1);
+        }
+        if constexpr (!kChecks) marked.broke = part.may_be_broke();
+        broke = broke || holds(marked.broke);
+        marks[p] = marked;
+        measures[p] = part;
+    }
+    if (broke) [[unlikely]]
         return false;
-    marks.inverse = 1.0 / marks.equity;
-    marks.exposure += gross * marks.inverse;
-    if (tile.measured != nullptr) keep_bar(*tile.measured, marks.equity, marks.inverse);
-    if (sweep.results.equity != nullptr) {
-        write_row(sweep.results.equity, sweep, tile, t, marks.equity);
+    for (std::size_t p = 0; p < kParts; ++p) marks[p].store(tile.account, p * WINDTUNNEL_WIDTH);
+    if constexpr (kMeasures) {
+        MeasuredTile& measured = *tile.measured;
+        const Joint joint(static_cast<double>(measured.measured), double{kMeasuredBars});
+        for (std::size_t p = 0; p < kParts; ++p) {
+            measures[p].store(measured, joint, p * WINDTUNNEL_WIDTH);
+        }
+        measured.measured += kMeasuredBars;
+    }
+    for (std::size_t k = 0; keeps && k < kMeasuredBars; ++k) {
+        write_row(sweep.results.equity, sweep, tile, first + k, Row(block.equity[k]));
     }
     return true;
+}
+
+// In the cheapest way that fits.
+WINDTUNNEL_INLINE bool finish(const Sweep<Signals>& sweep, Tile<Signals>& tile, std::size_t first,
+                              const Lane& holding, Block& block) {
+    if (tile.measured == nullptr) {
+        return mark_and_measure<false, false, true>(sweep, tile, first, holding, block);
+    }
+    if (tile.measured->may_be_ruined) [[unlikely]] {
+        return mark_and_measure<true, true, true>(sweep, tile, first, holding, block);
+    }
+    return sweep.terms.maintenance > 0.0
+               ? mark_and_measure<true, false, true>(sweep, tile, first, holding, block)
+               : mark_and_measure<true, false, false>(sweep, tile, first, holding, block);
 }
 
 // Calls `advance` with the form of the flags, kPacked and kWhole, known where it is compiled.

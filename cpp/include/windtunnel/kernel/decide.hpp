@@ -152,7 +152,8 @@ WINDTUNNEL_INLINE std::uint32_t read_flags(const std::uint8_t* from, std::size_t
 }
 
 // What is wished for after a bar. A flag to enter and one to leave together are no word.
-WINDTUNNEL_INLINE std::uint32_t hear(std::uint32_t wish, std::uint32_t entry, std::uint32_t exit) {
+template <class Bits>
+WINDTUNNEL_INLINE Bits hear(const Bits& wish, const Bits& entry, const Bits& exit) {
     return (wish | (entry & ~exit)) & ~(exit & ~entry);
 }
 

@@ -13,13 +13,14 @@ WINDTUNNEL_INLINE void keep_bar(MeasuredTile& tile, const Row& equity, const Row
 // Joins the moments of `b` bars to those of the `a` before them: the factors, which all lanes share
 // (Pebay 2008, equations 2.1 and 3.1 for two sets).
 struct Joint {
+    double bars;   // of the block
     double share;  // of an average bar of the block in its sums
     double mean;
     double m2;
     double m3, m3_b, m3_a;
     double m4, m4_b2, m4_a2, m4_b3, m4_a3;
 
-    Joint(double a, double b) : share(1.0 / b) {
+    Joint(double a, double b) : bars(b), share(1.0 / b) {
         const double by_n = 1.0 / (a + b);
         const double of_a = a * by_n, of_b = b * by_n;
         mean = of_b;
@@ -41,10 +42,10 @@ struct Joint {
 // steady the returns are, and turned into moments about the mean of the block afterwards.
 template <bool kRuin>
 struct MeasuredPart {
-    Part peak, by_peak, deepest, gains, losses, downside, alive;
+    Part peak, by_peak, deepest, gains{}, losses{}, downside, alive;
     CountPart under, longest, up{}, down{};
     Part before, by_before;
-    Part shift{}, s1{}, s2{}, s3{}, s4{};
+    Part shift{}, s2{}, s3{}, s4{};
 
     WINDTUNNEL_INLINE static Part row(const Lane& of, std::size_t lane) {
         return load_part(of.value + lane);
@@ -55,8 +56,6 @@ struct MeasuredPart {
         : peak(row(tile.so_far.peak, lane)),
           by_peak(row(tile.so_far.by_peak, lane)),
           deepest(row(tile.so_far.deepest, lane)),
-          gains(row(tile.so_far.gains, lane)),
-          losses(row(tile.so_far.losses, lane)),
           downside(row(tile.so_far.downside, lane)),
           alive(row(tile.so_far.alive, lane)),
           under(counts(row(tile.so_far.under, lane))),
@@ -65,7 +64,7 @@ struct MeasuredPart {
           by_before(row(tile.inverse[0], lane)) {}
 
     WINDTUNNEL_INLINE void bar(Part now, Part by_now, bool is_first) {
-        [[maybe_unused]] const Part zero{};
+        const Part zero{};
         Part gain = (now - before) * by_before;
         if constexpr (kRuin) {
             // From the bar after the ruin there are no returns.
@@ -77,27 +76,34 @@ struct MeasuredPart {
         }
         if (is_first) shift = gain;
         peak = larger(peak, now);
-        // Signs come from the bits: comparisons take the units that multiply.
         const Part fallen = peak - now;
-        under = (under + 1) & is_positive(fallen);
+        under = count_while(less(zero, fallen), under);
         longest = larger(longest, under);
         deepest = larger(deepest, fallen * by_peak);
+        // This sign comes from the bits: comparisons take the units that multiply.
         const BitsPart falls = is_negative(gain);
         const Part gained = (Part)((BitsPart)gain & ~falls);
         const Part lost = (Part)((BitsPart)gain & falls);
-        up -= is_positive(gain);
+        up = count_where(less(zero, gain), up);
         down -= falls;
         gains += gained;
         losses += lost;
         downside += lost * lost;
         const Part off = gain - shift;
         const Part square = off * off;
-        s1 += off;
         s2 += square;
         s3 += square * off;
         s4 += square * square;
         before = now;
         by_before = by_now;
+    }
+
+    // Where an equity may have been zero or below: infinities and NaN are not less than infinity.
+    WINDTUNNEL_INLINE Truth may_be_broke() const {
+        const Part limit = spread(__builtin_inf());
+        const Truth sound =
+            both(both(less(Part{}, by_peak), less(by_before, limit)), less(s2, limit));
+        return neither(sound);
     }
 
     WINDTUNNEL_INLINE void store(MeasuredTile& tile, const Joint& joint, std::size_t lane) const {
@@ -112,11 +118,12 @@ struct MeasuredPart {
         keep(deepest, to.deepest);
         keep(row(to.up, lane) + numbers(up), to.up);
         keep(row(to.down, lane) + numbers(down), to.down);
-        keep(gains, to.gains);
-        keep(losses, to.losses);
+        keep(row(to.gains, lane) + gains, to.gains);
+        keep(row(to.losses, lane) + losses, to.losses);
         keep(downside, to.downside);
         keep(alive, to.alive);
 
+        const Part s1 = (gains + losses) - shift * joint.bars;
         const Part off = s1 * joint.share;
         const Part off2 = off * off;
         const Part b2 = s2 - off * s1;
@@ -138,9 +145,9 @@ struct MeasuredPart {
 template <bool kRuin>
 WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, const Joint& joint, std::size_t lane) {
     MeasuredPart<kRuin> part(tile, lane);
+    const auto at = [lane](const Lane& bar) { return load_part(bar.value + lane); };
     for (std::size_t k = 1; k <= tile.waiting; ++k) {
-        part.bar(load_part(tile.equity[k].value + lane), load_part(tile.inverse[k].value + lane),
-                 k == 1);
+        part.bar(at(tile.equity[k]), at(tile.inverse[k]), k == 1);
     }
     part.store(tile, joint, lane);
 }

@@ -75,6 +75,14 @@ WINDTUNNEL_INLINE std::uint32_t bits_of_bytes(const std::uint8_t* from) {
 WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
     return (Truth)bits;
 }
+// One more where it is true; and elsewhere as before, or none.
+WINDTUNNEL_INLINE CountPart count_where(Truth truth, CountPart count) {
+    return (CountPart)_mm512_mask_add_epi64((__m512i)count, truth, (__m512i)count,
+                                            _mm512_set1_epi64(1));
+}
+WINDTUNNEL_INLINE CountPart count_while(Truth truth, CountPart count) {
+    return (CountPart)_mm512_maskz_add_epi64(truth, (__m512i)count, _mm512_set1_epi64(1));
+}
 
 #else
 
@@ -135,16 +143,19 @@ WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
     for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) lane[w] = std::int64_t{1} << w;
     return (lane & (std::int64_t)bits) != 0;
 }
+WINDTUNNEL_INLINE CountPart count_where(Truth truth, CountPart count) {
+    return count - truth;
+}
+WINDTUNNEL_INLINE CountPart count_while(Truth truth, CountPart count) {
+    return (count + 1) & truth;
+}
 
 #endif
 
-// All bits where a number is below zero, and where it is above; neither is meant for minus zero,
-// which no difference is, nor for NaN.
+// All bits where a number is below zero; not meant for minus zero, which no difference is, nor for
+// NaN.
 WINDTUNNEL_INLINE BitsPart is_negative(Part a) {
     return (BitsPart)a >> 63;
-}
-WINDTUNNEL_INLINE BitsPart is_positive(Part a) {
-    return -(BitsPart)a >> 63;
 }
 
 WINDTUNNEL_INLINE CountPart larger(CountPart a, CountPart b) {

@@ -48,7 +48,7 @@ WINDTUNNEL_INLINE void begin_watch_of_lane(Watched& state, const StopLanes& lane
 // What a bar reaches, in prices times side.
 struct Reached {
     Lane stop, worst, best;
-    Lane equity;  // at the last mark
+    double before;  // the last mark
 };
 
 // A position whose bar reaches its stop or its target is closed there, or at an open beyond; false
@@ -63,17 +63,20 @@ WINDTUNNEL_INLINE bool exit_lane(Watched& state, const Reached& bar, std::size_t
     const bool at_open = side * open <= stop || side * open >= target;
     state.ambiguous[l] += stopped && reached && !at_open ? 1.0 : 0.0;
     const double level = side * (stopped ? stop : target);
-    fill_lane(state, l, 0.0, at_open ? open : level, rate, bar.equity[l]);
+    const double equity = state.cash[l] + state.units[l] * bar.before;
+    fill_lane(state, l, 0.0, at_open ? open : level, rate, equity);
     return true;
 }
 
 // Brings the lanes of `orders` to what they wish for, at the close; false if one cannot pay.
 WINDTUNNEL_INLINE bool order_lanes(Watched& state, const Signals::Tile& tile, std::uint32_t orders,
-                                   double price, double rate, std::size_t bar) {
+                                   double price, double rate, std::size_t bar, Block& block,
+                                   std::size_t k) {
     for (; orders != 0; orders &= orders - 1) {
         const auto l = static_cast<std::size_t>(__builtin_ctz(orders));
         if (!order_lane(state, tile.entry, l, price, rate)) return false;
         begin_watch_of_lane(state, tile.stops, l, price, bar);
+        block.note(state, k, l);
     }
     return true;
 }
@@ -81,7 +84,8 @@ WINDTUNNEL_INLINE bool order_lanes(Watched& state, const Signals::Tile& tile, st
 // Bars [first, last); false if an account comes to its end in them.
 template <bool kPacked, bool kWhole>
 WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>& tile,
-                                     std::size_t first, std::size_t last, Watched& state) {
+                                     std::size_t first, std::size_t last, Watched& state,
+                                     Block& block) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
     const bool hears_late = delay(sweep.terms.fill) != 0;
@@ -90,8 +94,7 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
     const std::uint8_t* exits = sweep.door.exits_of(tile.door, first);
     const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
     const Mask is_long = Row(tile.door.size) > 0.0;
-    Row cash(state.cash), units(state.units), best(state.watch.best);
-    Marks marks(tile.account);
+    Row best(state.watch.best);
     for (std::size_t t = first; t < last; ++t) {
         const std::uint32_t entry = read_flags<kPacked>(entries, width);
         const std::uint32_t exit = read_flags<kPacked>(exits, width);
@@ -105,6 +108,8 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
         const Mask over = Row(state.watch.until) <= static_cast<double>(bar);
         const Mask reach = (worst <= stop) | (further >= Row(state.watch.target)) | over;
         best = larger(best, further);
+        std::uint32_t& filled = block.lanes[t - first];
+        filled = 0;
         const std::uint32_t heard = hear(state.wish, entry, exit);
         const std::uint32_t decided = hears_late ? state.wish : heard;
         std::uint32_t reaches = bits_of(reach) & state.held;
@@ -118,10 +123,12 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
                 stop.store(reached.stop);
                 worst.store(reached.worst);
                 further.store(reached.best);
-                marks.equity.store(reached.equity);
+                // There is a last mark, since something is held.
+                reached.before = market.mark[t - 1];
                 for (; reaches != 0; reaches &= reaches - 1) {
                     const auto l = static_cast<std::size_t>(__builtin_ctz(reaches));
                     if (exit_lane(state, reached, l, market.view.open[t], rates.trading)) {
+                        block.note(state, t - first, l);
                         out |= std::uint32_t{1} << l;
                     }
                 }
@@ -129,40 +136,40 @@ WINDTUNNEL_INLINE bool advance_state(const Sweep<Signals>& sweep, Tile<Signals>&
             // A stop ends what was wished for; a flag on the same bar is heard after it. A position
             // whose time has come goes whatever the flag says.
             const std::uint32_t ends = bits_of(over) & state.held & ~out;
+            filled |= out;
             state.held &= ~out;
             state.wish &= ~out;
             if (!hears_late) state.wish = hear(state.wish, entry, exit);
             state.wish &= ~ends;
             const std::uint32_t orders = (state.wish ^ state.held) & live;
-            if (!order_lanes(state, tile.door, orders, market.fill_price[t], rates.trading, bar))
+            if (!order_lanes(state, tile.door, orders, market.fill_price[t], rates.trading, bar,
+                             block, t - first)) {
                 return false;
+            }
+            filled |= orders;
             state.held ^= orders;
             if (hears_late) state.wish = hear(state.wish, entry, exit);
-            cash = Row(state.cash);
-            units = Row(state.units);
             best = Row(state.watch.best);
         }
-        if (!mark_bar(sweep, tile, t, cash, units, rates.maintenance, marks)) return false;
     }
     best.store(state.watch.best);
-    marks.store(tile.account);
     return true;
 }
 
 // As advance_flags, with stops.
 [[gnu::noinline]] inline bool advance_watched(const Sweep<Signals>& sweep, Tile<Signals>& tile,
-                                              std::size_t first, std::size_t last, Lane& units) {
+                                              std::size_t first, Lane& units, Block& block) {
     Watched state = watched_before(tile, units);
-    if (!by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
-            return advance_state<kPacked, kWhole>(sweep, tile, first, last, state);
-        })) {
-        return false;
-    }
+    const std::size_t last = first + kMeasuredBars;
+    const bool paid = by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
+        return advance_state<kPacked, kWhole>(sweep, tile, first, last, state, block);
+    });
+    if (!paid || !finish(sweep, tile, first, units, block)) return false;
     keep_watched(state, tile, units);
     return true;
 }
 
-// A block in a shorter way than bar by bar, where there is one; false if there is none.
+// A whole block in a shorter way than bar by bar, where there is one; false if there is none.
 template <Rules kRules, class Door>
 WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>&, Tile<Door>&, std::size_t, std::size_t,
                                    Lane&) {
@@ -172,24 +179,18 @@ WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>&, Tile<Door>&, std::size_t,
 template <Rules kRules>
 WINDTUNNEL_INLINE bool go_by_block(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                    std::size_t first, std::size_t last, Lane& units) {
+    if (last - first != kMeasuredBars) return false;
     if (sweep.terms.borrow_rate() > 0.0 || sweep.terms.financing_rate() > 0.0) return false;
     for (std::size_t t = first; t < last; ++t) {
         if (sweep.market.tradable[t] == 0) return false;
     }
-    const std::size_t waiting = tile.measured == nullptr ? 0 : tile.measured->waiting;
-    bool lasts = false;
+    // Made once a thread, so that lanes nobody looks at hold numbers and not just anything.
+    static thread_local Block block{};
     if constexpr (kRules == Rules::plain) {
-        // Made once a thread, so that lanes nobody looks at hold numbers and not just anything.
-        static thread_local FlagOrders orders{};
-        lasts = advance_flags(sweep, tile, first, last, units, orders);
+        return advance_flags(sweep, tile, first, units, block);
     } else if constexpr (kRules == Rules::stops) {
-        lasts =
-            sweep.terms.fill != Fill::next_open && advance_watched(sweep, tile, first, last, units);
+        return sweep.terms.fill != Fill::next_open &&
+               advance_watched(sweep, tile, first, units, block);
     }
-    if (lasts) {
-        finish_block(tile);
-    } else if (tile.measured != nullptr) {
-        tile.measured->waiting = waiting;
-    }
-    return lasts;
+    return false;
 }

@@ -165,10 +165,36 @@ WINDTUNNEL_INLINE bool finish(const Sweep<Signals>& sweep, Tile<Signals>& tile, 
                : mark_and_measure<true, false, false>(sweep, tile, first, holding, block);
 }
 
+// Events of a block as time goes.
+struct Queue {
+    std::uint16_t place[2 * kMeasuredBars * kLanes];
+    std::size_t count;
+};
+
+// Lists the bits of a word, counted from `base` on. The first few without asking whether there are
+// any: what an empty word writes is written over.
+WINDTUNNEL_INLINE void list_bits(std::uint64_t word, std::size_t base, Queue& queue) {
+    std::size_t count = queue.count;
+    const auto take = [&] {
+        const auto bit = static_cast<std::size_t>(__builtin_ctzll(word | (std::uint64_t{1} << 63)));
+        queue.place[count] = static_cast<std::uint16_t>(base + bit);
+        count += word != 0 ? 1 : 0;
+        word &= word - 1;
+    };
+    for (int i = 0; i < 3; ++i) take();
+    while (word != 0) [[unlikely]]
+        take();
+    queue.count = count;
+}
+
 // Calls `advance` with the form of the flags, kPacked and kWhole, known where it is compiled.
 template <class Advance>
-WINDTUNNEL_INLINE bool by_form(const Signals& door, std::size_t width, const Advance& advance) {
-    if (!door.packed()) return advance.template operator()<false, false>();
-    return width == kLanes ? advance.template operator()<true, true>()
-                           : advance.template operator()<true, false>();
+WINDTUNNEL_INLINE void by_form(const Signals& door, std::size_t width, const Advance& advance) {
+    if (!door.packed()) {
+        advance.template operator()<false, false>();
+    } else if (width == kLanes) {
+        advance.template operator()<true, true>();
+    } else {
+        advance.template operator()<true, false>();
+    }
 }

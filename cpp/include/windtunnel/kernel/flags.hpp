@@ -28,35 +28,26 @@ WINDTUNNEL_INLINE BlockFlags read_block(const Signals& door, const Signals::Tile
     return flags;
 }
 
-WINDTUNNEL_INLINE BlockFlags read_block(const Signals& door, const Signals::Tile& tile,
-                                        std::size_t first) {
-    if (!door.packed()) return read_block<false, false>(door, tile, first);
-    return tile.width == kLanes ? read_block<true, true>(door, tile, first)
-                                : read_block<true, false>(door, tile, first);
-}
-
-// Orders of a block as time goes: a bar times kLanes plus a lane each.
-struct OrderQueue {
-    std::uint32_t place[(kMeasuredBars + 1) * kLanes];
-    std::size_t count;
-};
-
-WINDTUNNEL_INLINE void list_orders(const Words& orders, Block& block, OrderQueue& queue) {
+// Orders as time goes: a bar times kLanes plus a lane each.
+WINDTUNNEL_INLINE void list_orders(const Words& orders, Block& block, Queue& queue) {
+    static_assert(kLanes == 16, "four bars fill a word");
     Words bar = 1;
-    std::size_t count = 0;
     for (std::size_t k = 0; k < kMeasuredBars; ++k) {
-        const std::uint32_t lanes = lanes_with(orders, bar);
-        block.lanes[k] = lanes;
-        count += list_lanes(lanes, static_cast<std::uint32_t>(k * kLanes), queue.place + count);
+        block.lanes[k] = lanes_with(orders, bar);
         bar = bar << 1;
     }
-    queue.count = count;
+    queue.count = 0;
+    for (std::size_t k = 0; k < kMeasuredBars; k += 4) {
+        const std::uint32_t* lanes = block.lanes + k;
+        const std::uint64_t early = lanes[0] | lanes[1] << kLanes;
+        const std::uint64_t late = lanes[2] | lanes[3] << kLanes;
+        list_bits(early | late << 32, k * kLanes, queue);
+    }
 }
 
 // Fills the orders one by one; false if an account cannot pay for one.
-WINDTUNNEL_INLINE bool fill_one_by_one(const OrderQueue& queue, const Lane& entry,
-                                       const double* price, double rate, LaneAccounts& state,
-                                       Block& block) {
+WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Lane& entry, const double* price,
+                                       double rate, LaneAccounts& state, Block& block) {
     for (std::size_t i = 0; i < queue.count; ++i) {
         const std::size_t k = queue.place[i] / kLanes;
         const std::size_t l = queue.place[i] % kLanes;
@@ -70,14 +61,17 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const OrderQueue& queue, const Lane& entr
 // end in it, and then nothing has changed.
 [[gnu::noinline]] inline bool advance_flags(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                             std::size_t first, Lane& units, Block& block) {
-    const BlockFlags flags = read_block(sweep.door, tile.door, first);
+    BlockFlags flags;
+    by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
+        flags = read_block<kPacked, kWhole>(sweep.door, tile.door, first);
+    });
     const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
     // As long as nobody is liquidated: an order where what is decided is not what is held.
     const Words before = found_set(flags.entries, flags.exits, tile.wishes[0]);
     const Words after = hear(before, flags.entries, flags.exits);
     const Words decided = delay(sweep.terms.fill) != 0 ? before : after;
     const Words held = (decided << 1) | (words_of_lanes(tile.held[0]) & 1);
-    OrderQueue queue;
+    Queue queue;
     list_orders((decided ^ held) & words_of_lanes(live), block, queue);
     LaneAccounts state = accounts_before(tile.account, units);
     const double* price = sweep.market.fill_price.data() + first;

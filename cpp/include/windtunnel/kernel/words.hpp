@@ -93,25 +93,6 @@ WINDTUNNEL_INLINE std::uint32_t lanes_with(const Words& words, const Words& bar)
 #endif
 }
 
-// Writes the numbers of the lanes whose bits are set, plus `base`, and says how many they are.
-// `to` has place for kLanes numbers, however few there are.
-WINDTUNNEL_INLINE std::size_t list_lanes(std::uint32_t lanes, std::uint32_t base,
-                                         std::uint32_t* to) {
-#if defined(WINDTUNNEL_MASK_REGISTERS)
-    const __m512i numbers =
-        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                         _mm512_set1_epi32((int)base));
-    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)lanes, numbers));
-    return static_cast<std::size_t>(__builtin_popcount(lanes));
-#else
-    std::size_t count = 0;
-    for (; lanes != 0; lanes &= lanes - 1) {
-        to[count++] = base + static_cast<std::uint32_t>(__builtin_ctz(lanes));
-    }
-    return count;
-#endif
-}
-
 // What every bar finds when bits before it were set and cleared; the lanes of `at_first` are set
 // at the first. A bar that both sets and clears does nothing.
 //

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from windtunnel.backtest.oracle_account import Ledger
+    from windtunnel.backtest.result import BacktestResult
+
 
 class MakePanel(Protocol):
     def __call__(
@@ -76,3 +79,20 @@ def make_panel() -> MakePanel:
 @pytest.fixture(scope="session")
 def random_world() -> Callable[[int, int, int, float, float], World]:
     return _random_world
+
+
+def _assert_equals(result: BacktestResult, c: int, ledger: Ledger) -> None:
+    scale = float(np.abs(ledger.equity).max())
+    np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
+    for name in ("turnover", "costs", "financing", "exposure"):
+        np.testing.assert_allclose(
+            getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-12, err_msg=name
+        )
+    for name in ("fills", "dropped", "capped", "ambiguous", "liquidated"):
+        assert getattr(result, name)[c] == getattr(ledger, name), name
+
+
+@pytest.fixture(scope="session")
+def assert_equals() -> Callable[[BacktestResult, int, Ledger], None]:
+    """Configuration `c` of the engine's result is what the specification says."""
+    return _assert_equals

@@ -28,7 +28,7 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**63 - 1))
-def test_every_rule_equals_the_specification(random_world, seed) -> None:
+def test_every_rule_equals_the_specification(random_world, assert_equals, seed) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.05, 0.3, 1.5]))
     bars, instruments, width = (int(draw.integers(1, top)) for top in (16, 4, 4))
@@ -105,11 +105,4 @@ def test_every_rule_equals_the_specification(random_world, seed) -> None:
             volatility=known,
             **terms,
         )
-        scale = float(np.abs(ledger.equity).max())
-        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
-        for name in ("turnover", "costs", "financing", "exposure"):
-            np.testing.assert_allclose(
-                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-12, err_msg=name
-            )
-        for name in ("fills", "dropped", "capped", "ambiguous", "liquidated"):
-            assert getattr(result, name)[c] == getattr(ledger, name), name
+        assert_equals(result, c, ledger)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_exposures, run_signals
 from windtunnel.backtest.execution import Execution
+from windtunnel.backtest.stops import Stops
 from windtunnel.backtest.stream import Chunk, stream_exposures
 from windtunnel.metrics.financial import financial_metrics
 
@@ -20,9 +21,9 @@ COSTS = Costs(fee=1e-4, half_spread=2e-4, borrow_apr=0.01, financing_apr=0.03)
 TAILS = {"tail_ratio", "cvar_95"}
 
 
-def terms(maintenance: float = 0.0) -> dict:
+def terms(maintenance: float = 0.0, costs: Costs = COSTS) -> dict:
     return {
-        "costs": COSTS,
+        "costs": costs,
         "execution": Execution(initial_cash=1e5, maintenance=maintenance),
         "periods_per_year": 252.0,
     }
@@ -47,12 +48,21 @@ def test_exposures(random_world, seed, bars, volatility, leverage) -> None:
     check(run_exposures(market.panel, exposures, band=0.05, want_metrics=True, **terms(0.1)))
 
 
+@pytest.mark.parametrize("interest", [False, True])  # without it, flags go by blocks of bars
+@pytest.mark.parametrize("maintenance", [0.0, 0.2])
+@pytest.mark.parametrize("with_stops", [False, True])
 @pytest.mark.parametrize("often", [0.0, 0.02, 0.5])
-def test_signals(random_world, often) -> None:
+def test_signals(random_world, often, with_stops, maintenance, interest) -> None:
     market = random_world(3, 1000, 1, 0.02, 0.0)
     entries = market.rng.random((1000, 1, 40)) < often
     exits = market.rng.random((1000, 1, 40)) < often
-    check(run_signals(market.panel, entries, exits, want_metrics=True, **terms()))
+    size = market.rng.choice([0.5, 1.0, -1.0, 5.0, -4.0], 40)  # some are ruined
+    stops = None
+    if with_stops:
+        stops = Stops(loss=np.full(40, 0.03), trailing=market.rng.uniform(0.02, 0.1, 40))
+    costs = COSTS if interest else replace(COSTS, borrow_apr=0.0, financing_apr=0.0)
+    given_terms = {"size": size, "stops": stops, "want_metrics": True, **terms(maintenance, costs)}
+    check(run_signals(market.panel, entries, exits, **given_terms))
 
 
 def test_a_steady_curve_keeps_its_digits(make_panel) -> None:

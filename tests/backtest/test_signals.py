@@ -92,7 +92,7 @@ def test_after_a_stop_only_a_new_entry_enters(make_panel, fill) -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**63 - 1))
-def test_every_rule_equals_the_specification(random_world, seed) -> None:
+def test_every_rule_equals_the_specification(random_world, assert_equals, seed) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.05, 0.3, 1.5]))
     bars = int(draw.integers(1, 24))
@@ -148,14 +148,7 @@ def test_every_rule_equals_the_specification(random_world, seed) -> None:
         ledger = simulate_signals(
             panel, entries[:, :, c], exits[:, :, c], size=float(size[c]), stops=rules, **terms
         )
-        scale = float(np.abs(ledger.equity).max())
-        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
-        for name in ("turnover", "costs", "financing", "exposure"):
-            np.testing.assert_allclose(
-                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-12, err_msg=name
-            )
-        for name in ("fills", "dropped", "capped", "ambiguous", "liquidated"):
-            assert getattr(result, name)[c] == getattr(ledger, name), name
+        assert_equals(result, c, ledger)
 
 
 @pytest.mark.parametrize("width", [1, 8, 9, 16, 33])

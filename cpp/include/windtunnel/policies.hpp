@@ -59,6 +59,7 @@ class Policies {
     // Null unless policies aim at a volatility.
     const double* volatility() const { return parameters_.volatility; }
 
+    std::size_t columns() const { return columns_; }
     const float* scores_at(std::size_t row) const { return scores_ + row * columns_; }
     double lowest_signal() const { return parameters_.long_only ? 0.0 : -1.0; }
 

@@ -11,12 +11,14 @@ WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
     a.peak_input = larger(a.peak_input, magnitude(input));
 }
 
-// The next tiles come to this bar soon, and no processor guesses the stride in between. The third
-// is far enough ahead for memory to answer in time.
+// Reads a tile of a row that is `row` numbers long. The next tiles come to this bar soon, and this
+// tile to the same place a block of rows later: no processor guesses either stride.
 template <class Number>
-WINDTUNNEL_INLINE Row read_tile(const Number* from) {
+WINDTUNNEL_INLINE Row read_tile(const Number* from, std::size_t row) {
     for (std::size_t line = 0; line < kLanes * sizeof(Number); line += 64) {
+        // Far enough ahead for memory to answer in time.
         __builtin_prefetch(reinterpret_cast<const char*>(from + 3 * kLanes) + line);
+        __builtin_prefetch(reinterpret_cast<const char*>(from + kMeasuredBars * row) + line);
     }
     return Row(from);
 }
@@ -45,7 +47,7 @@ WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures
                          (moment.decided * market.instruments + n) * exposures.configurations +
                          tile.door.first;
     if (tile.width == kLanes) [[likely]] {
-        target = read_tile(from);
+        target = read_tile(from, exposures.configurations);
     } else {
         // The last tile must not read beyond the last configuration.
         Lane part;
@@ -96,7 +98,7 @@ WINDTUNNEL_INLINE Row signal_after(const Policies& policies, const Policies::Til
     }
     Row score;
     if (tile.load == Policies::Tile::Load::adjacent) {
-        score = read_tile(row + tile.column[0]);
+        score = read_tile(row + tile.column[0], policies.columns());
     } else {
         Lane scattered;
         for (std::size_t l = 0; l < kLanes; ++l) {

@@ -17,6 +17,16 @@ WINDTUNNEL_INLINE Part load_part(const double* from) {
     std::memcpy(&part, from, sizeof part);
     return part;
 }
+WINDTUNNEL_INLINE Part load_part(const float* from) {
+#if defined(WINDTUNNEL_MASK_REGISTERS)
+    // Compilers convert in halves and put those together.
+    return (Part)_mm512_cvtps_pd(_mm256_loadu_ps(from));
+#else
+    NarrowPart narrow;
+    std::memcpy(&narrow, from, sizeof narrow);
+    return __builtin_convertvector(narrow, Part);
+#endif
+}
 WINDTUNNEL_INLINE void store_part(Part part, double* to) {
     std::memcpy(to, &part, sizeof part);
 }

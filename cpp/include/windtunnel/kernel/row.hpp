@@ -20,11 +20,7 @@ struct Row {
         for (std::size_t p = 0; p < kParts; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
     }
     WINDTUNNEL_INLINE explicit Row(const float* from) {
-        for (std::size_t p = 0; p < kParts; ++p) {
-            NarrowPart narrow;
-            std::memcpy(&narrow, from + p * WINDTUNNEL_WIDTH, sizeof narrow);
-            part[p] = __builtin_convertvector(narrow, Part);
-        }
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
     }
     WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
     WINDTUNNEL_INLINE void store(double* to) const {

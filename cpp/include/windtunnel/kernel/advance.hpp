@@ -75,7 +75,9 @@ WINDTUNNEL_INLINE void place_orders(const Sweep<Door>& sweep, Tile<Door>& tile, 
                 orders_of(sweep.door, target, capital, Row(units[n]), price[n], a.band);
             if (!any(order)) continue;
             if (market.tradable[moment.filled * instruments + n]) {
-                fill_orders(a, units[n], order, target, capital, price[n], rates, traded);
+                Row held(units[n]);
+                fill_orders(a, held, order, target, capital, price[n], rates, traded);
+                held.store(units[n]);
                 note_filled(tile, units, n);
             } else {
                 a.dropped += select(order, 1.0, 0.0);

@@ -26,6 +26,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/watched.hpp"
 
+#include "windtunnel/kernel/alone.hpp"
+
 #include "windtunnel/kernel/returns.hpp"
 
 #include "windtunnel/kernel/walk.hpp"

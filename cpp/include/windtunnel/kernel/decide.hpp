@@ -7,20 +7,21 @@ struct Moment {
     std::size_t filled;
 };
 
-WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
+template <std::size_t N>
+WINDTUNNEL_INLINE void note_size(WorkingOf<N>& a, const RowOf<N>& input) {
     a.peak_input = larger(a.peak_input, magnitude(input));
 }
 
-// Reads a tile of a row that is `row` numbers long. The next tiles come to this bar soon, and this
-// tile to the same place a block of rows later: no processor guesses either stride.
-template <class Number>
-WINDTUNNEL_INLINE Row read_tile(const Number* from, std::size_t row) {
-    for (std::size_t line = 0; line < kLanes * sizeof(Number); line += 64) {
+// Reads parts of a tile from a row that is `row` numbers long. The next tiles come to this bar
+// soon, and this tile to the same place a block of rows later: no processor guesses either stride.
+template <std::size_t N, class Number>
+WINDTUNNEL_INLINE RowOf<N> read_tile(const Number* from, std::size_t row) {
+    for (std::size_t line = 0; line < N * WINDTUNNEL_WIDTH * sizeof(Number); line += 64) {
         // Far enough ahead for memory to answer in time.
         __builtin_prefetch(reinterpret_cast<const char*>(from + 3 * kLanes) + line);
         __builtin_prefetch(reinterpret_cast<const char*>(from + kMeasuredBars * row) + line);
     }
-    return Row(from);
+    return RowOf<N>(from);
 }
 
 // Whether a decision asks for an order, given the capital that sizes it.
@@ -39,23 +40,31 @@ WINDTUNNEL_INLINE void observe(const Door&, Tile<Door>&, const Market&, std::siz
 
 // -- Exposures ---------------------------------------------------------------------------------
 
-template <class Number>
-WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures<Number>>& tile,
-                              Working& a, const Lane&, const Market& market, const Moment& moment,
-                              std::size_t n, Row& target) {
-    const Number* from = exposures.values +
-                         (moment.decided * market.instruments + n) * exposures.configurations +
-                         tile.door.first;
+// Targets of a row of (T N), from `lane` of the tile on.
+template <std::size_t N, class Number>
+WINDTUNNEL_INLINE RowOf<N> target_at(const Exposures<Number>& exposures,
+                                     const Tile<Exposures<Number>>& tile, WorkingOf<N>& a,
+                                     std::size_t row, std::size_t lane) {
+    const Number* from = exposures.values + row * exposures.configurations + tile.door.first;
+    RowOf<N> target;
     if (tile.width == kLanes) [[likely]] {
-        target = read_tile(from, exposures.configurations);
+        target = read_tile<N>(from + lane, exposures.configurations);
     } else {
         // The last tile must not read beyond the last configuration.
         Lane part;
         part.fill(__builtin_nan(""));
         for (std::size_t l = 0; l < tile.width; ++l) part[l] = static_cast<double>(from[l]);
-        target = Row(part);
+        target = RowOf<N>(part, lane);
     }
     note_size(a, target);
+    return target;
+}
+
+template <class Number>
+WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures<Number>>& tile,
+                              Working& a, const Lane&, const Market& market, const Moment& moment,
+                              std::size_t n, Row& target) {
+    target = target_at(exposures, tile, a, moment.decided * market.instruments + n, 0);
     return true;
 }
 
@@ -69,45 +78,65 @@ WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures
 // `lowest` is 0 where short positions are out of reach, else -1. `Score` is a row, or the number
 // that all lanes share.
 WINDTUNNEL_INLINE double side_of_score(double score, double lowest) {
-    return score > 0.0 ? 1.0 : score < 0.0 ? lowest : 0.0;
+    // No processor can guess the sign of a score.
+    return static_cast<double>(score > 0.0) + lowest * static_cast<double>(score < 0.0);
 }
-WINDTUNNEL_INLINE Row side_of_score(const Row& score, double lowest) {
+template <std::size_t N>
+WINDTUNNEL_INLINE RowOf<N> side_of_score(const RowOf<N>& score, double lowest) {
     return select(score > 0.0, 1.0, select(score < 0.0, lowest, 0.0));
 }
 WINDTUNNEL_INLINE double magnitude(double number) {
     return __builtin_fabs(number);
 }
-template <class Score>
-WINDTUNNEL_INLINE Row next_signal(const Row& signal, const Score& score, const Row& enter,
-                                  const Row& least, double lowest) {
-    const Row strength = magnitude(score);
-    const Row entered = select(enter <= strength, side_of_score(score, lowest), 0.0);
-    const Row held = select(least <= strength, signal, 0.0);
+template <std::size_t N, class Score>
+WINDTUNNEL_INLINE RowOf<N> next_signal(const RowOf<N>& signal, const Score& score,
+                                       const RowOf<N>& enter, const RowOf<N>& least,
+                                       double lowest) {
+    const RowOf<N> strength = magnitude(score);
+    const RowOf<N> entered = select(enter <= strength, side_of_score(score, lowest), 0.0);
+    const RowOf<N> held = select(least <= strength, signal, 0.0);
     return select(signal * score > 0.0, held, entered);
 }
 
-WINDTUNNEL_INLINE Row signal_after(const Policies& policies, const Policies::Tile& tile, Working& a,
-                                   const Row& signal, const float* row) {
-    const Row enter(tile.enter), least(tile.least);
+// Parts of a tile from `lane` on, after the scores of a row.
+template <std::size_t N>
+WINDTUNNEL_INLINE RowOf<N> signal_after(const Policies& policies, const Policies::Tile& tile,
+                                        WorkingOf<N>& a, const RowOf<N>& signal, const float* row,
+                                        std::size_t lane) {
+    const RowOf<N> enter(tile.enter, lane), least(tile.least, lane);
     const double lowest = policies.lowest_signal();
     if (tile.load == Policies::Tile::Load::shared) [[likely]] {
         const double score = static_cast<double>(row[tile.column[0]]);
         if (score != score) return signal;
-        note_size(a, score);
+        note_size(a, RowOf<N>(score));
         return next_signal(signal, score, enter, least, lowest);
     }
-    Row score;
+    RowOf<N> score;
     if (tile.load == Policies::Tile::Load::adjacent) {
-        score = read_tile(row + tile.column[0], policies.columns());
+        score = read_tile<N>(row + tile.column[0] + lane, policies.columns());
     } else {
         Lane scattered;
         for (std::size_t l = 0; l < kLanes; ++l) {
             scattered[l] = static_cast<double>(row[tile.column[l]]);
         }
-        score = Row(scattered);
+        score = RowOf<N>(scattered, lane);
     }
     note_size(a, score);
     return select(score == score, next_signal(signal, score, enter, least, lowest), signal);
+}
+
+// The exposure that a signal asks for.
+template <std::size_t N>
+WINDTUNNEL_INLINE RowOf<N> target_of(const Policies& policies, const Policies::Tile& tile,
+                                     const RowOf<N>& signal, std::size_t at, std::size_t lane) {
+    RowOf<N> share(tile.share, lane);
+    if (policies.volatility() != nullptr) {
+        // As much leverage as brings the volatility to the target, up to the cap.
+        const RowOf<N> leverage =
+            RowOf<N>(tile.volatility_target, lane) / policies.volatility()[at];
+        share = smaller(leverage, RowOf<N>(tile.leverage, lane)) / static_cast<double>(tile.listed);
+    }
+    return signal * share;
 }
 
 WINDTUNNEL_INLINE void begin_bar(const Policies&, Tile<Policies>& tile, std::uint32_t listed) {
@@ -120,16 +149,10 @@ WINDTUNNEL_INLINE bool decide(const Policies& policies, Tile<Policies>& tile, Wo
     const std::size_t at = moment.decided * market.instruments + n;
     // Without a bar there is neither an opinion nor a decision.
     if (!market.listed[at]) return false;
-    const Policies::Tile& own = tile.door;
-    const Row signal = signal_after(policies, own, a, Row(tile.signals[n]), policies.scores_at(at));
+    const Row signal =
+        signal_after(policies, tile.door, a, Row(tile.signals[n]), policies.scores_at(at), 0);
     signal.store(tile.signals[n]);
-    Row share(own.share);
-    if (policies.volatility() != nullptr) {
-        // As much leverage as brings the volatility to the target, up to the cap.
-        const Row leverage = Row(own.volatility_target) / policies.volatility()[at];
-        share = smaller(leverage, Row(own.leverage)) / static_cast<double>(own.listed);
-    }
-    target = signal * share;
+    target = target_of(policies, tile.door, signal, at, 0);
     return true;
 }
 

@@ -49,13 +49,13 @@ WINDTUNNEL_INLINE Truth unequal(Part a, Part b) {
     return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_NEQ_UQ);
 }
 WINDTUNNEL_INLINE Truth both(Truth a, Truth b) {
-    return (Truth)(a & b);
+    return _kand_mask8(a, b);
 }
 WINDTUNNEL_INLINE Truth either(Truth a, Truth b) {
-    return (Truth)(a | b);
+    return _kor_mask8(a, b);
 }
 WINDTUNNEL_INLINE Truth neither(Truth a) {
-    return (Truth)~a;
+    return _knot_mask8(a);
 }
 WINDTUNNEL_INLINE Part choose(Truth truth, Part yes, Part no) {
     return (Part)_mm512_mask_blend_pd(truth, (__m512d)no, (__m512d)yes);
@@ -70,6 +70,12 @@ WINDTUNNEL_INLINE Part smaller(Part a, Part b) {
 }
 WINDTUNNEL_INLINE bool holds(Truth truth) {
     return truth != 0;
+}
+// Has a number ready whatever a mask will say of it: compilers would rather work it out under that
+// mask, and wait for it.
+WINDTUNNEL_INLINE Part settled(Part part) {
+    __asm__("" : "+v"(part));
+    return part;
 }
 // Bit w is set where lane w is true, and where byte w is not zero.
 WINDTUNNEL_INLINE std::uint32_t bits_of(Truth truth) {
@@ -128,6 +134,9 @@ WINDTUNNEL_INLINE Part larger(Part a, Part b) {
 }
 WINDTUNNEL_INLINE Part smaller(Part a, Part b) {
     return b < a ? b : a;
+}
+WINDTUNNEL_INLINE Part settled(Part part) {
+    return part;
 }
 WINDTUNNEL_INLINE bool holds(Truth truth) {
     std::int64_t found = 0;

@@ -222,29 +222,3 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Sweep<Signals>&
     set_watch(tile, units);
     return true;
 }
-
-// A whole block in a shorter way than bar by bar, where there is one; false if there is none.
-template <Rules kRules, class Door>
-WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>&, Tile<Door>&, std::size_t, std::size_t,
-                                   Lane&) {
-    return false;
-}
-
-template <Rules kRules>
-WINDTUNNEL_INLINE bool go_by_block(const Sweep<Signals>& sweep, Tile<Signals>& tile,
-                                   std::size_t first, std::size_t last, Lane& units) {
-    if (last - first != kMeasuredBars) return false;
-    if (sweep.terms.borrow_rate() > 0.0 || sweep.terms.financing_rate() > 0.0) return false;
-    for (std::size_t t = first; t < last; ++t) {
-        if (sweep.market.tradable[t] == 0) return false;
-    }
-    // Made once a thread, so that lanes nobody looks at hold numbers and not just anything.
-    static thread_local StoppedBlock block{};
-    if constexpr (kRules == Rules::plain) {
-        return advance_flags(sweep, tile, first, units, block);
-    } else if constexpr (kRules == Rules::stops) {
-        return sweep.terms.fill != Fill::next_open &&
-               advance_watched(sweep, tile, first, units, block);
-    }
-    return false;
-}

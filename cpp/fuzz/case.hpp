@@ -27,7 +27,7 @@ struct Case {
     std::mt19937_64 random;  // for arrays too long for the bytes
 
     explicit Case(Bytes& bytes)
-        : bars(bytes.between(1, 40)),
+        : bars(bytes.between(1, 100)),
           instruments(bytes.between(1, 3)),
           configurations(bytes.between(1, 37)),
           spread_a_bar(bytes.flag()),
@@ -105,6 +105,7 @@ struct Case {
 
     void draw_prices(Bytes& bytes) {
         const std::size_t count = bars * instruments;
+        const bool has_holes = bytes.flag();  // whole blocks of bars without any go another way
         open.assign(count, kNone);
         high = low = close = volume = half_spread = open;
         tradable.assign(count, 0);
@@ -113,14 +114,14 @@ struct Case {
         for (std::size_t i = 0; i < count; ++i) {
             double& price = last[i % instruments];
             const std::uint8_t kind = bytes.next();
-            if (kind % 8 == 1) continue;  // no bar
+            if (has_holes && kind % 8 == 1) continue;  // no bar
             open[i] = price * bytes.step();
             close[i] = price = open[i] * bytes.step();
             const double wick = kind % 16 / 64.0;
             high[i] = std::max(open[i], close[i]) * (1.0 + wick);
             low[i] = std::min(open[i], close[i]) * (1.0 - wick);
             half_spread[i] = 0.4 * bytes.share() * bytes.share();
-            tradable[i] = kind % 8 != 2;
+            tradable[i] = !has_holes || kind % 8 != 2;
             if (tradable[i] != 0) volume[i] = terms.initial_cash / price * (0.01 + kind);
         }
     }

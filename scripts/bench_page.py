@@ -31,7 +31,7 @@ Made by `python scripts/bench_page.py`.
 BENCHES = """## {title}
 
 Medians of `make bench` as stored in [`{name}`](results/{name}), measured on {cpu} with
-{cores} cores at commit {commit}.
+{cores} cores at commit {commit}{priority}.
 
 | bench | median | spread | figures |
 |---|---|---|---|
@@ -112,6 +112,7 @@ def benches(document: Mapping[str, Any], name: str) -> str:
         cpu=machine.get("cpu", {}).get("brand_raw", "an unnamed processor"),
         cores=machine.get("cpu", {}).get("count", "several"),
         commit=str(document.get("commit_info", {}).get("id", "unknown"))[:10],
+        priority=" at real-time priority" if machine.get("real_time") else "",
         rows="\n".join(rows),
         loads="".join(map(loads, document["benchmarks"])),
     )

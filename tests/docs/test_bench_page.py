@@ -55,6 +55,11 @@ def test_a_page_from_results(script: ModuleType, tmp_path: Path) -> None:
     assert script.main([str(results), "--out", str(page), "--check"]) == 0
     page.write_text(text.replace("12.3", "99"))
     assert script.main([str(results), "--out", str(page), "--check"]) == 1
+    document = json.loads(results.read_text())
+    document["machine_info"]["real_time"] = True
+    results.write_text(json.dumps(document))
+    assert script.main([str(results), "--out", str(page)]) == 0
+    assert "2 cores at commit 0123456789 at real-time priority." in page.read_text()
 
 
 def test_the_contest_of_engines_is_a_section(script: ModuleType, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """What a search costs beside training: asking, telling, records, ledger and mirror.
 
 ``python bench/orchestration.py --json docs/results/orchestration.json`` carries the example
-study out with 1,000 and with 10,000 trials and more, by every sampler. Its first cohorts are
-trained, and say how long that takes; later ones get the results of a trained one with other
-objectives, so that all that is left is what the search itself costs. That is measured from the
-end of one cohort's training to the beginning of the next one's, and held against the training.
+study out with 1,000 and with 10,000 trials and more, by every sampler. Most cohorts get the results
+of a trained one with other objectives; the last ones are trained, as is one at the beginning.
+What the search costs is measured from the end of one cohort's training to the beginning of the
+next one's, among the last, and held against their training: what is written meanwhile takes its
+time from that.
 
 Optuna's own ``tpe`` and ``gp`` learn from all trials at every one that they draw. The study that
 they carry on was begun at random, and they are asked for a few cohorts at its end.
@@ -40,7 +41,7 @@ from windtunnel.validation import Params
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "us_equities.toml"
 COHORT = 64
-TRAINED, MEASURED = 6, 8  # cohorts that are trained, and last ones that are measured
+MEASURED = 8  # gaps between the last cohorts
 FINISHED = (1_000, 10_000)
 LIVED = ("cohort_tpe", "random", "qmc", "nsga2", "nsga3", "cmaes")
 # By sampler that learns anew at every trial: after how many it is measured, and how many cohorts.
@@ -49,10 +50,22 @@ CARRIED_ON = {"tpe": (FINISHED, 3), "gp": ((256, 768), 1)}
 
 @dataclass
 class Replayed:
-    """Trains the first cohorts, and gives later ones what came of the last of these."""
+    """Trains a first cohort and the last ones, and gives others what came of the first.
+
+    Attributes
+    ----------
+    assessor : Assessor
+    until : int
+        Cohorts before the last ones.
+    training : list of float
+        Seconds that the last ones took.
+    entered, left : list of float
+        When each began and ended.
+    """
 
     assessor: Assessor
-    trained: list[Assessed] = field(default_factory=list)
+    until: int
+    first: Assessed | None = None
     training: list[float] = field(default_factory=list)
     entered: list[float] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
@@ -61,18 +74,19 @@ class Replayed:
         """One part, trained or made up."""
         self.entered.append(time.perf_counter())
         (part,) = parts
-        if len(self.trained) < TRAINED:
-            self.trained.append(self.assessor.assess(part, cohort, past))
+        if self.first is None or cohort >= self.until:
+            found = self.assessor.assess(part, cohort, past)
             self.training.append(time.perf_counter() - self.entered[-1])
-            found = self.trained[-1]
+            self.first = self.first or found
         else:
             found = self.replay(len(part), cohort)
         self.left.append(time.perf_counter())
         return [found]
 
     def replay(self, trials: int, cohort: int) -> Assessed:
-        """The last trained cohort with other objectives."""
-        one = self.trained[-1]
+        """The first cohort with other objectives."""
+        one = self.first
+        assert one is not None
         draw = np.random.default_rng(cohort).normal(size=trials)
         states = pl.lit("complete").alias("state")
         table = one.table[:trials].with_columns(states, objective=pl.Series(draw))
@@ -94,9 +108,7 @@ def begin_at_random(run: Run, study: StudyFile, executor: Replayed, cohorts: int
     seed = study.study.seed
     strategy = OptunaStrategy(study.search, seed=seed, sampler="random", cohort=COHORT * cohorts)
     asked = strategy.ask(COHORT * cohorts)
-    params = [each.params for each in asked[:COHORT]]
-    for cohort in range(TRAINED):
-        executor.assess([params], cohort, [])
+    executor.assess([[each.params for each in asked[:COHORT]]], 0, [])
     for cohort in range(cohorts):
         found = executor.replay(COHORT, cohort)
         own = named_rows(asked[cohort * COHORT : (cohort + 1) * COHORT], cohort, study)
@@ -108,9 +120,9 @@ def measure(sampler: str, finished: int) -> dict[str, Any]:
     carried_on = sampler in CARRIED_ON
     measured = CARRIED_ON[sampler][1] if carried_on else MEASURED
     before = finished // COHORT + (finished % COHORT > 0)
-    study = study_with(sampler, (before + measured + carried_on) * COHORT)
+    study = study_with(sampler, (before + measured + 1) * COHORT)
     bars = load.load_bars(study.data, EXAMPLE.parent)
-    executor = Replayed(assessor_for(study, align.to_panel(bars)))
+    executor = Replayed(assessor_for(study, align.to_panel(bars)), before)
     asking: list[float] = []
 
     def note(event: events.Event) -> None:
@@ -128,7 +140,7 @@ def measure(sampler: str, finished: int) -> dict[str, Any]:
     gaps = [
         enter - left for enter, left in zip(executor.entered[1:], executor.left[:-1], strict=True)
     ]
-    training = statistics.median(executor.training[1:])  # the first one compiled
+    training = statistics.median(executor.training[1:])  # the first one may have compiled
     own = statistics.median(gaps[-measured:])
     return {
         "sampler": sampler,

@@ -1,10 +1,10 @@
 """The search of one study: ask, train, commit, tell, until its trials are done.
 
-What is committed is the truth. A cohort is told while it is being committed, and the next one is
-asked for; it is trained once the one before is safe. A crash in between leaves the ledger behind
-the records, or the mirror behind or before them: the next attempt rebuilds the strategy from what
-is committed, and enters and mirrors what is missing. A cohort that the mirror knew first is
-computed again, and is the same.
+What is committed is the truth. A cohort is committed at once, while it is told and the next one is
+asked for and trained, which is over only when this one is safe. A crash in between leaves the
+ledger behind the records, or the mirror behind or before them: the next attempt rebuilds the
+strategy from what is committed, and enters and mirrors what is missing. A cohort that the mirror
+knew first is computed again, and is the same.
 """
 
 from __future__ import annotations
@@ -133,16 +133,16 @@ class Campaign:
             self.bus.emit(events.Warned(problem))
         already = tally.trials
         self.bus.emit(events.TuningStarted(already, study.study.trials))
-        # The disk has until the next cohort is asked for; it is trained when this one is safe.
+        # Of two cohorts that are not on the disk the second one is not finished.
         with ThreadPoolExecutor(1) as disk:
             recorded: Future[None] | None = None
             while tally.trials < study.study.trials:
                 began = time.monotonic()
                 asked = strategy.ask(min(study.study.cohort, study.study.trials - tally.trials))
                 asking = time.monotonic() - began
+                table, found = self._assess(asked, len(done), past)
                 if recorded is not None:
                     recorded.result()
-                table, found = self._assess(asked, len(done), past)
                 recorded = disk.submit(self._record, len(done), table, found, ledger)
                 with self._whole():
                     strategy.tell(outcomes(table, study))

@@ -71,12 +71,16 @@ class RayWorkers:
                 "Install it with `pip install 'windtunnel[ray]'`",
             ) from None
         if not ray.is_initialized():
+            # Ray would make its workers nicer than any other process; on a cluster of its own
+            # the study is to run as it does without Ray, unless the user wants it otherwise.
+            own = self.address is None and "RAY_worker_niceness" not in os.environ
             ray.init(
                 self.address,
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,
                 num_cpus=self.workers + 1 if self.address is None else None,
+                _system_config={"worker_niceness": 0} if own else None,
             )
             self._started = True
         self._board = ray.remote(num_cpus=0)(Board).remote(self.grace)

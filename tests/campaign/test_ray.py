@@ -87,8 +87,6 @@ def test_every_trial_is_told_once_though_a_worker_is_killed(
                 **os.environ,
                 "RAY_TMPDIR": str(ray_home),
                 "RAY_USAGE_STATS_ENABLED": "0",
-                # Ray makes its workers nicer than anybody: on a busy machine they never run.
-                "RAY_worker_niceness": "0",
             },
             stdout=output,
             stderr=subprocess.STDOUT,

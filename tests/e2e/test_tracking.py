@@ -29,6 +29,13 @@ def test_a_run_is_logged_once(finished, client_of, tmp_path) -> None:
     figures = run.result()
     for name, value in figures["champion"]["params"].items():
         assert kept.data.params[f"champion.{name}"] == str(value)
+    # The study as it was carried out, its defaults included; what was searched is logged above.
+    study = run.study()
+    assert kept.data.params["study.seed"] == str(study.study.seed)
+    assert kept.data.params["validation.folds"] == str(study.validation.folds)
+    assert kept.data.params["training.steps"] == str(study.training.steps)
+    assert kept.data.params["tuning.sampler"] == "cohort_tpe"
+    assert kept.data.params["costs.fee_bps"] == str(study.costs.fee_bps)
     assert kept.data.metrics["objective"] == pytest.approx(figures["champion"]["objective"])
     assert kept.data.tags["verdict"] == figures["verdict"]["headline"]
     assert len(client.get_metric_history(made, "best_objective")) >= 1

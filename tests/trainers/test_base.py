@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from windtunnel.errors import SplitError, StudyFileError, TrainingError
 from windtunnel.models import factory
-from windtunnel.trainers.base import check_hyper, check_task, pieces_of_bars, usable_rows
+from windtunnel.trainers.base import check_task, pieces_of_bars, usable_rows
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
 
 
@@ -86,31 +86,6 @@ def test_pieces_have_something_at_every_bar():
 def test_returns_are_asked_for_by_name(task):
     with pytest.raises(TrainingError, match="returns: the task has none"):
         usable_rows(task, by_returns=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"momentum": np.ones(3)}, r"unknown \['momentum'\]"),
-        ({"dropout": None}, r"missing \['dropout'\]"),
-        ({"dropout": np.zeros(2)}, r"hyper\['dropout'\]: .*got \(2,\), learning_rate has \(3,\)"),
-        ({"dropout": 0.0}, r"hyper\['dropout'\]: .*got \(\)"),
-        ({"dropout": [0, 1.0, 0]}, r"hyper\['dropout'\]\[1\]: must be in \[0, 1\), got 1"),
-        ({"learning_rate": [1, 1, 0]}, r"hyper\['learning_rate'\]\[2\]: .*\(0, inf\), got 0"),
-        ({"learning_rate": [np.nan, 1, 1]}, r"hyper\['learning_rate'\]\[0\]: .*got nan"),
-        ({"weight_decay": [0, -1, 0]}, r"hyper\['weight_decay'\]\[1\]: .*got -1"),
-        ({"label_smoothing": [0, 0, 2]}, r"hyper\['label_smoothing'\]\[2\]: .*got 2"),
-    ],
-)
-def test_wrong_hyperparameters(build_hyper, change, message):
-    hyper = {**build_hyper(3), **change}
-    with pytest.raises(TrainingError, match=message):
-        check_hyper({name: values for name, values in hyper.items() if values is not None}, 5)
-
-
-def test_an_empty_cohort_is_refused(build_hyper):
-    with pytest.raises(TrainingError, match="at least one"):
-        check_hyper({name: values[:0] for name, values in build_hyper(3).items()}, 5)
 
 
 class Wide(nn.Module):

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from windtunnel.errors import TrainingError
 from windtunnel.protocols import CohortFit, FittedModel, Progress, TrainingTask
 from windtunnel.trainers.base import (
-    check_hyper,
     check_task,
     known_rows,
     own_progress,
@@ -29,6 +28,7 @@ from windtunnel.trainers.base import (
 )
 from windtunnel.trainers.devices import cores
 from windtunnel.trainers.heads import Batch
+from windtunnel.trainers.hyper import check_hyper
 from windtunnel.trainers.scoring import Network
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.protocols import CohortFit, FittedModel, TrainingTask
-from windtunnel.trainers.base import check_task, check_values, usable_rows
+from windtunnel.trainers.base import check_task, usable_rows
+from windtunnel.trainers.hyper import check_values
 from windtunnel.trainers.layout import fit_scaler
 from windtunnel.trainers.memory import Needs
 from windtunnel.trainers.memory import plan as memory_plan

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from windtunnel.protocols import CohortFit, FittedModel, TrainingTask
 from windtunnel.trainers.arrays import LANES, Hyper, Lane, Trained
-from windtunnel.trainers.base import check_hyper, check_task, known_rows
+from windtunnel.trainers.base import check_task, known_rows
 from windtunnel.trainers.devices import choose as choose_devices
+from windtunnel.trainers.hyper import check_hyper
 from windtunnel.trainers.layout import check_network, lay_out, needs
 from windtunnel.trainers.memory import plan as memory_plan
 from windtunnel.trainers.population import Compilation, Population

@@ -17,8 +17,9 @@ RUN ?= $(shell ls -td runs/*/ 2>/dev/null | head -n 1)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Tools that call other tools (CMake calls Ninja) find those of the environment first.
-WITH_TOOLS := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Tools that call other tools (CMake calls Ninja) find those of the environment first. They hear
+# nothing of make's jobs, which are handed on in a form that Ninja cannot read.
+WITH_TOOLS := MAKEFLAGS= PATH="$(CURDIR)/$(BIN):$$PATH"
 BUILD := build
 
 # What ends up in the wheel, directories too, so that a deleted file counts as a change.

@@ -21,6 +21,8 @@ WINDTUNNEL_INLINE BlockFlags read_block(const Signals& door, const Signals::Tile
     flags.entries = flags.exits = 0;
     Words bar = 1;
     for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += stride, exits += stride) {
+        __builtin_prefetch(entries + kMeasuredBars * stride);
+        __builtin_prefetch(exits + kMeasuredBars * stride);
         add_lanes(flags.entries, read_flags<kPacked>(entries, width), bar);
         add_lanes(flags.exits, read_flags<kPacked>(exits, width), bar);
         bar = bar << 1;

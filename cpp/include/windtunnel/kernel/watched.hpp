@@ -124,6 +124,8 @@ WINDTUNNEL_INLINE void read_flags_of_block(const Signals& door, const Signals::T
     const std::uint8_t* entries = door.entries_of(tile, first);
     const std::uint8_t* exits = door.exits_of(tile, first);
     for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += door.row(), exits += door.row()) {
+        __builtin_prefetch(entries + kMeasuredBars * door.row());
+        __builtin_prefetch(exits + kMeasuredBars * door.row());
         block.entries[k] = read_flags<kPacked>(entries, width);
         block.leaves[k] = read_flags<kPacked>(exits, width);
     }

@@ -118,11 +118,15 @@ def targets(size: Size, few: int, nanobook_few: int) -> Work:
     ]  # fmt: skip
 
 
-def shared_scores(size: Size) -> Work:
-    """W2b: 100 policies on each of 100 score columns; nobody else has it."""
+def shared_scores(size: Size, lasting: float) -> Work:
+    """W2b: 100 policies on each of 100 score columns; nobody else has it.
+
+    Scores that last (see `make_scores`) are what models give; where scores know nothing of each
+    other, more than half of all bars have an order, as every bar of W2 has.
+    """
     panel = make_panel(size)
     columns = size.configurations // 100
-    scores = make_scores(size.bars, columns)
+    scores = make_scores(size.bars, columns, lasting)
     every = np.ones(size.configurations)
     policies = Policies(
         column=np.repeat(np.arange(columns), 100),
@@ -141,7 +145,8 @@ WORKS: dict[str, Callable[[], Work]] = {
     "W1 long": lambda: flags(Size(100_000, 1, 1_000), 50, with_stops=False),
     "W2": lambda: targets(Size(10_000, 1, 1_000), 1_000, 3),
     "W2s": lambda: return_arithmetic.work(Size(10_000, 1, 1_000)),
-    "W2b": lambda: shared_scores(Size(10_000, 1, 10_000)),
+    "W2b": lambda: shared_scores(Size(10_000, 1, 10_000), 0.97),
+    "W2b, scores without memory": lambda: shared_scores(Size(10_000, 1, 10_000), 0.0),
     "W3": lambda: targets(Size(2_500, 100, 100), 100, 2),
     "W4": lambda: flags(Size(10_000, 1, 1_000), 1_000, with_stops=True),
 }

@@ -80,7 +80,7 @@ struct MarkedPart {
     template <bool kChecks>
     WINDTUNNEL_INLINE void bar(const Block& block, std::size_t k, std::size_t lane, double mark,
                                double maintenance) {
-        const Truth filled = true_bits(block.lanes[k] >> lane);
+        const Truth filled = true_bits_of(block.lanes[k], lane / WINDTUNNEL_WIDTH);
         cash = choose(filled, load_part(block.cash[k].value + lane), cash);
         units = choose(filled, load_part(block.units[k].value + lane), units);
         const Part value = units * mark;
@@ -123,11 +123,12 @@ template <bool kMeasures, bool kRuin, bool kChecks>
             if (keeps) store_part(marked.equity, block.equity[k].value + lane);
         };
         mark_bar(0);
+        if constexpr (kMeasures) part.begin(marked.equity);
         for (std::size_t k = 1; k <= kMeasuredBars; ++k) {
             // A bar is measured while the next one's division is on its way.
             const Part now = marked.equity, by_now = marked.inverse;
             if (k < kMeasuredBars) mark_bar(k);
-            if constexpr (kMeasures) part.bar(now, by_now, k == 1);
+            if constexpr (kMeasures) part.bar(now, by_now);
         }
         if constexpr (!kChecks) marked.broke = part.may_be_broke();
         broke = broke || holds(marked.broke);

@@ -63,18 +63,25 @@ struct MeasuredPart {
           before(row(tile.equity[0], lane)),
           by_before(row(tile.inverse[0], lane)) {}
 
-    WINDTUNNEL_INLINE void bar(Part now, Part by_now, bool is_first) {
+    // The return of the next bar. From the bar after the ruin there are none.
+    WINDTUNNEL_INLINE Part gain_of(Part now) const {
+        const Part gain = (now - before) * by_before;
+        if constexpr (kRuin) return choose(less(Part{}, alive), gain, Part{});
+        return gain;
+    }
+
+    // Before the first bar of a block, with its equity.
+    WINDTUNNEL_INLINE void begin(Part now) { shift = gain_of(now); }
+
+    WINDTUNNEL_INLINE void bar(Part now, Part by_now) {
         const Part zero{};
-        Part gain = (now - before) * by_before;
+        const Part gain = gain_of(now);
         if constexpr (kRuin) {
-            // From the bar after the ruin there are no returns.
-            gain = choose(less(zero, alive), gain, zero);
             alive = choose(less(zero, now), alive, zero);
             by_peak = choose(less(peak, now), by_now, by_peak);
         } else {
             by_peak = smaller(by_peak, by_now);
         }
-        if (is_first) shift = gain;
         peak = larger(peak, now);
         const Part fallen = peak - now;
         under = count_while(less(zero, fallen), under);
@@ -146,8 +153,9 @@ template <bool kRuin>
 WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, const Joint& joint, std::size_t lane) {
     MeasuredPart<kRuin> part(tile, lane);
     const auto at = [lane](const Lane& bar) { return load_part(bar.value + lane); };
+    part.begin(at(tile.equity[1]));
     for (std::size_t k = 1; k <= tile.waiting; ++k) {
-        part.bar(at(tile.equity[k]), at(tile.inverse[k]), k == 1);
+        part.bar(at(tile.equity[k]), at(tile.inverse[k]));
     }
     part.store(tile, joint, lane);
 }

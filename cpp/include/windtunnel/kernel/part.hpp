@@ -91,6 +91,10 @@ WINDTUNNEL_INLINE std::uint32_t bits_of_bytes(const std::uint8_t* from) {
 WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
     return (Truth)bits;
 }
+// Of part `p` of a row's bits in memory.
+WINDTUNNEL_INLINE Truth true_bits_of(const std::uint32_t& bits, std::size_t p) {
+    return _load_mask8((__mmask8*)&bits + p);
+}
 // One more where it is true; and elsewhere as before, or none.
 WINDTUNNEL_INLINE CountPart count_where(Truth truth, CountPart count) {
     return (CountPart)_mm512_mask_add_epi64((__m512i)count, truth, (__m512i)count,
@@ -161,6 +165,9 @@ WINDTUNNEL_INLINE Truth true_bits(std::uint32_t bits) {
     BitsPart lane;
     for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) lane[w] = std::int64_t{1} << w;
     return (lane & (std::int64_t)bits) != 0;
+}
+WINDTUNNEL_INLINE Truth true_bits_of(const std::uint32_t& bits, std::size_t p) {
+    return true_bits(bits >> (p * WINDTUNNEL_WIDTH));
 }
 WINDTUNNEL_INLINE CountPart count_where(Truth truth, CountPart count) {
     return count - truth;

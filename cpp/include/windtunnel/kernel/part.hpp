@@ -3,6 +3,10 @@
 
 typedef double Part __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
 typedef float NarrowPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(float))));
+// The same wherever numbers lie. Not by memcpy, after which a compiler takes nothing in memory for
+// unchanged.
+typedef Part LoosePart __attribute__((aligned(alignof(double))));
+typedef NarrowPart LooseNarrowPart __attribute__((aligned(alignof(float))));
 typedef std::int64_t BitsPart __attribute__((vector_size(WINDTUNNEL_WIDTH * sizeof(double))));
 typedef BitsPart CountPart;  // whole numbers
 
@@ -13,22 +17,18 @@ WINDTUNNEL_INLINE Part spread(double number) {
     return number - Part{};
 }
 WINDTUNNEL_INLINE Part load_part(const double* from) {
-    Part part;
-    std::memcpy(&part, from, sizeof part);
-    return part;
+    return *reinterpret_cast<const LoosePart*>(from);
 }
 WINDTUNNEL_INLINE Part load_part(const float* from) {
 #if defined(WINDTUNNEL_MASK_REGISTERS)
     // Compilers convert in halves and put those together.
     return (Part)_mm512_cvtps_pd(_mm256_loadu_ps(from));
 #else
-    NarrowPart narrow;
-    std::memcpy(&narrow, from, sizeof narrow);
-    return __builtin_convertvector(narrow, Part);
+    return __builtin_convertvector(*reinterpret_cast<const LooseNarrowPart*>(from), Part);
 #endif
 }
 WINDTUNNEL_INLINE void store_part(Part part, double* to) {
-    std::memcpy(to, &part, sizeof part);
+    *reinterpret_cast<LoosePart*>(to) = part;
 }
 
 #if defined(WINDTUNNEL_MASK_REGISTERS)

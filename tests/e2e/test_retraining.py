@@ -148,7 +148,7 @@ def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
         tmp_path / "monitoring",
     )
     stream(bus, registry, everything)
-    assert watching.queued.drain(120)
+    assert watching.queued.drain(600)
     assert watching.close()
 
     # The shift was noticed, its picture drawn, and the study carried out again.

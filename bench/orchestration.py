@@ -41,6 +41,7 @@ from windtunnel.validation import Params
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "us_equities.toml"
 COHORT = 64
+CALM = 1.1  # seconds that a cohort of the example trains on a machine with nothing else to do
 MEASURED = 8  # gaps between the last cohorts
 FINISHED = (1_000, 10_000)
 LIVED = ("cohort_tpe", "random", "qmc", "nsga2", "nsga3", "cmaes")
@@ -93,12 +94,13 @@ class Replayed:
         return replace(one, table=table, equity=one.equity[:, :trials])
 
 
-def study_with(sampler: str, trials: int) -> StudyFile:
+def study_with(sampler: str, storage: str, trials: int) -> StudyFile:
     """The example study, long enough."""
     raw: dict[str, Any] = load_study_file(EXAMPLE).model_dump(exclude_unset=True)
     raw["study"] |= {"trials": trials, "cohort": COHORT}
     several = sampler in ("nsga2", "nsga3")
-    raw["tuning"] = {"sampler": sampler} | ({"also": ["turnover"]} if several else {})
+    raw["tuning"] = {"sampler": sampler, "storage": storage}
+    raw["tuning"] |= {"also": ["turnover"]} if several else {}
     raw.pop("audit", None)
     return parse_study(raw)
 
@@ -115,12 +117,12 @@ def begin_at_random(run: Run, study: StudyFile, executor: Replayed, cohorts: int
         run.commit_cohort(cohort, pl.concat([own, found.table], how="horizontal"), found.equity)
 
 
-def measure(sampler: str, finished: int) -> dict[str, Any]:
+def measure(sampler: str, finished: int, storage: str) -> dict[str, Any]:
     """Seconds a cohort at the end of the search, beside those of training one."""
     carried_on = sampler in CARRIED_ON
     measured = CARRIED_ON[sampler][1] if carried_on else MEASURED
     before = finished // COHORT + (finished % COHORT > 0)
-    study = study_with(sampler, (before + measured + 1) * COHORT)
+    study = study_with(sampler, storage, (before + measured + 1) * COHORT)
     bars = load.load_bars(study.data, EXAMPLE.parent)
     executor = Replayed(assessor_for(study, align.to_panel(bars)), before)
     asking: list[float] = []
@@ -142,14 +144,45 @@ def measure(sampler: str, finished: int) -> dict[str, Any]:
     ]
     training = statistics.median(executor.training[1:])  # the first one may have compiled
     own = statistics.median(gaps[-measured:])
-    return {
+    row = {
         "sampler": sampler,
+        "storage": storage.partition(":")[0],
         "finished": before * COHORT,
         "asking_seconds": statistics.median(asking[-measured:]),
         "orchestration_seconds": own,
         "training_seconds": training,
-        "share": own / (own + training),
     }
+    return row | {"share": share(row, training)}
+
+
+def share(row: dict[str, Any], training: float) -> float:
+    """The search's part of wall time where a cohort trains for so many seconds."""
+    own: float = row["orchestration_seconds"]
+    return own / (own + training)
+
+
+def table(document: dict[str, Any]) -> str:
+    """The rows in Markdown, as the page on tuning shows them."""
+    lines = [
+        f"| sampler | storage | finished trials | asking | all | training | share | of {CALM} s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['sampler']} | {row['storage']} | {row['finished']:,} | "
+        f"{row['asking_seconds']:.3f} | {row['orchestration_seconds']:.3f} | "
+        f"{row['training_seconds']:.2f} | {row['share']:.1%} | {share(row, CALM):.1%} |"
+        for row in document["rows"]
+    ]
+    return "\n".join(lines)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["sampler"], row["storage"], row["finished"]
+
+
+def _place(key: tuple[str, str, int]) -> tuple[int, str, int]:
+    sampler, storage, finished = key
+    return (*LIVED, *CARRIED_ON).index(sampler), storage, finished
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,16 +191,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--samplers", nargs="+", default=(*LIVED, *CARRIED_ON))
     parser.add_argument("--finished", nargs="+", type=int)
+    parser.add_argument("--storage", default="journal", help="as tuning.storage")
     given = parser.parse_args(arguments)
     devices.configure_cpu()
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     if given.json and given.json.exists():  # others stay as they were measured
         kept = json.loads(given.json.read_text(encoding="utf-8"))["rows"]
-        rows = {(row["sampler"], row["finished"]): row for row in kept}
+        rows = {_key(row): row for row in kept}
     for sampler in given.samplers:
         for finished in given.finished or CARRIED_ON.get(sampler, (FINISHED, 0))[0]:
-            row = measure(sampler, finished)
-            rows[row["sampler"], row["finished"]] = row
+            row = measure(sampler, finished, given.storage)
+            rows[_key(row)] = row
             print(
                 {
                     key: round(value, 4) if isinstance(value, float) else value
@@ -179,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 document = {
                     "cohort": COHORT,
                     "machine": environment.describe(),
-                    "rows": list(rows.values()),
+                    "rows": [rows[key] for key in sorted(rows, key=_place)],
                 }
                 text = json.dumps(document, indent=1) + "\n"
                 given.json.write_text(text, encoding="utf-8")

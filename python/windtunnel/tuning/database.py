@@ -45,7 +45,9 @@ class CohortDatabase:
         with Session(self.storage.engine) as session, session.begin():
             # Locks the study's row, so that numbers stay true until they are written.
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
-            there = session.query(models.TrialModel).filter_by(study_id=study_id).count()
+            # The last one, and not their count, which would go through all of them.
+            own = session.query(models.TrialModel.number).filter_by(study_id=study_id)
+            last = own.order_by(models.TrialModel.trial_id.desc()).limit(1).scalar()
             rows = [
                 models.TrialModel(
                     study_id=study_id,
@@ -54,7 +56,7 @@ class CohortDatabase:
                     datetime_start=trial.datetime_start,
                     datetime_complete=trial.datetime_complete,
                 )
-                for number, trial in enumerate(trials, start=there)
+                for number, trial in enumerate(trials, start=0 if last is None else last + 1)
             ]
             session.add_all(rows)
             session.flush()  # they have their keys now

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,32 @@ Finished = Any
 Fixture = Any
 
 
-def start(study: Path, workspace: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "windtunnel", "run", str(study)],
-        cwd=workspace,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[[Path, Path], subprocess.Popen[str]]]:
+    """Run a study file in a workspace, in a process that ends with the test at the latest."""
+    begun = []
+
+    def begin(study: Path, workspace: Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windtunnel", "run", str(study)],
+            cwd=workspace,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def wait_for(workspace: Path, pattern: str, process: subprocess.Popen[str]) -> Path:
-    for _ in range(2400):
+    for _ in range(12_000):  # ten minutes: the machine may have much else to do
         found = sorted((workspace / "runs").glob(pattern))
         if found:
             return found[0]
@@ -53,7 +67,12 @@ def assert_same(run: Path, finished: Finished) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["cohorts/0000", "bundle"])
 def test_killed_and_resumed_equals_uninterrupted(
-    finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path, stage: str
+    finished: Finished,
+    windtunnel: Fixture,
+    start: Fixture,
+    write_study: Fixture,
+    tmp_path: Path,
+    stage: str,
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
     wait_for(tmp_path, f"small-*/{stage}", process)
@@ -72,7 +91,7 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 
 def test_interrupt_leaves_a_resumable_study(
-    finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path
+    finished: Finished, windtunnel: Fixture, start: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
     wait_for(tmp_path, "small-*/cohorts/0000", process)
@@ -87,7 +106,7 @@ def test_interrupt_leaves_a_resumable_study(
 
 
 def test_cohort_damaged_on_disk_is_named(
-    windtunnel: Fixture, write_study: Fixture, tmp_path: Path
+    windtunnel: Fixture, start: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
     cohort = wait_for(tmp_path, "small-*/cohorts/0000", process)
@@ -102,7 +121,7 @@ def test_cohort_damaged_on_disk_is_named(
 
 
 def test_two_processes_cannot_work_on_one_run(
-    windtunnel: Fixture, write_study: Fixture, tmp_path: Path
+    windtunnel: Fixture, start: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
     run = wait_for(tmp_path, "small-*/run.lock", process).parent
@@ -114,7 +133,7 @@ def test_two_processes_cannot_work_on_one_run(
 
 
 def test_changed_bars_are_refused(
-    finished: Finished, windtunnel: Fixture, write_study: Fixture, tmp_path: Path
+    finished: Finished, windtunnel: Fixture, start: Fixture, write_study: Fixture, tmp_path: Path
 ) -> None:
     process = start(write_study(tmp_path), tmp_path)
     run = wait_for(tmp_path, "small-*/run.lock", process).parent

@@ -21,8 +21,8 @@ WINDTUNNEL_INLINE Part load_part(const double* from) {
 }
 WINDTUNNEL_INLINE Part load_part(const float* from) {
 #if defined(WINDTUNNEL_MASK_REGISTERS)
-    // Compilers convert in halves and put those together.
-    return (Part)_mm512_cvtps_pd(_mm256_loadu_ps(from));
+    // Compilers convert in halves and put those together. Under a mask of all for the reason below.
+    return (Part)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from));
 #else
     return __builtin_convertvector(*reinterpret_cast<const LooseNarrowPart*>(from), Part);
 #endif

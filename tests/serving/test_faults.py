@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
@@ -65,6 +66,14 @@ def read_all(connection):
     return reply
 
 
+def read_status(connection):
+    """One whole answer, in however many pieces it comes; its status."""
+    reply = http.client.HTTPResponse(connection)
+    reply.begin()
+    reply.read()
+    return reply.status
+
+
 def test_a_head_that_never_ends_loses_its_connection(server):
     port, _, _ = server
     with connect(port) as slow:
@@ -91,9 +100,9 @@ def test_a_body_in_pieces_within_its_time_is_answered(server):
         for byte in range(0, len(BODY), 10):
             time.sleep(0.02)
             slow.sendall(BODY[byte : byte + 10])
-        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert read_status(slow) == 200
         slow.sendall(HEAD + BODY)  # the connection is kept, and its deadline begins anew
-        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert read_status(slow) == 200
 
 
 def test_connections_beyond_the_limit_are_closed_and_the_rest_served(server):

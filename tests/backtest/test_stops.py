@@ -237,7 +237,17 @@ def test_refusals(make_panel) -> None:
     long_only=st.booleans(),
 )
 def test_stops_equal_the_specification(
-    random_world, seed, bars, instruments, volatility, holes, execution, costs, width, long_only
+    random_world,
+    assert_equals,
+    seed,
+    bars,
+    instruments,
+    volatility,
+    holes,
+    execution,
+    costs,
+    width,
+    long_only,
 ) -> None:
     market = random_world(seed, bars, instruments, volatility, holes)
     panel, rng = market.panel, market.rng
@@ -279,14 +289,7 @@ def test_stops_equal_the_specification(
             stops=StopRules(**{name: float(value[c]) for name, value in vars(stops).items()}),
             **terms,
         )
-        scale = float(np.abs(ledger.equity).max())
-        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
-        for name in ("turnover", "costs", "financing", "exposure"):
-            np.testing.assert_allclose(
-                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-12, err_msg=name
-            )
-        for name in ("fills", "dropped", "capped", "ambiguous", "liquidated"):
-            assert getattr(result, name)[c] == getattr(ledger, name), name
+        assert_equals(result, c, ledger)
 
 
 def test_stops_that_are_off_change_nothing(random_world) -> None:

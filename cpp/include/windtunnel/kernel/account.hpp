@@ -3,54 +3,48 @@
 // `windtunnel.backtest.oracle` states the same rules in plain Python, operation by operation in
 // the same order: rounding included, both give the same numbers.
 
-template <std::size_t N>
-using WorkingOf = Account<RowOf<N>>;
-using Working = WorkingOf<kParts>;
+using Working = Account<Row>;
 
-// Parts from `lane` on.
-template <std::size_t N>
-WINDTUNNEL_INLINE void load(WorkingOf<N>& a, const Account<Lane>& from, std::size_t lane = 0) {
-    a.cash = RowOf<N>(from.cash, lane);
-    a.open = RowOf<N>(from.open, lane);
-    a.band = RowOf<N>(from.band, lane);
-    a.short_value = RowOf<N>(from.short_value, lane);
-    a.equity = RowOf<N>(from.equity, lane);
-    a.inverse = RowOf<N>(from.inverse, lane);
-    a.turnover = RowOf<N>(from.turnover, lane);
-    a.costs = RowOf<N>(from.costs, lane);
-    a.financing = RowOf<N>(from.financing, lane);
-    a.exposure = RowOf<N>(from.exposure, lane);
-    a.fills = RowOf<N>(from.fills, lane);
-    a.dropped = RowOf<N>(from.dropped, lane);
-    a.liquidated = RowOf<N>(from.liquidated, lane);
-    a.peak_input = RowOf<N>(from.peak_input, lane);
+WINDTUNNEL_INLINE void load(Working& a, const Account<Lane>& from) {
+    a.cash = Row(from.cash);
+    a.open = Row(from.open);
+    a.band = Row(from.band);
+    a.short_value = Row(from.short_value);
+    a.equity = Row(from.equity);
+    a.inverse = Row(from.inverse);
+    a.turnover = Row(from.turnover);
+    a.costs = Row(from.costs);
+    a.financing = Row(from.financing);
+    a.exposure = Row(from.exposure);
+    a.fills = Row(from.fills);
+    a.dropped = Row(from.dropped);
+    a.liquidated = Row(from.liquidated);
+    a.peak_input = Row(from.peak_input);
 }
 
-template <std::size_t N>
-WINDTUNNEL_INLINE void store(const WorkingOf<N>& a, Account<Lane>& to, std::size_t lane = 0) {
-    a.cash.store(to.cash, lane);
-    a.open.store(to.open, lane);
-    a.band.store(to.band, lane);
-    a.short_value.store(to.short_value, lane);
-    a.equity.store(to.equity, lane);
-    a.inverse.store(to.inverse, lane);
-    a.turnover.store(to.turnover, lane);
-    a.costs.store(to.costs, lane);
-    a.financing.store(to.financing, lane);
-    a.exposure.store(to.exposure, lane);
-    a.fills.store(to.fills, lane);
-    a.dropped.store(to.dropped, lane);
-    a.liquidated.store(to.liquidated, lane);
-    a.peak_input.store(to.peak_input, lane);
+WINDTUNNEL_INLINE void store(const Working& a, Account<Lane>& to) {
+    a.cash.store(to.cash);
+    a.open.store(to.open);
+    a.band.store(to.band);
+    a.short_value.store(to.short_value);
+    a.equity.store(to.equity);
+    a.inverse.store(to.inverse);
+    a.turnover.store(to.turnover);
+    a.costs.store(to.costs);
+    a.financing.store(to.financing);
+    a.exposure.store(to.exposure);
+    a.fills.store(to.fills);
+    a.dropped.store(to.dropped);
+    a.liquidated.store(to.liquidated);
+    a.peak_input.store(to.peak_input);
 }
 
 // 1. Financing for the bar that passed: negative cash and short value, as they stood at its close.
-template <std::size_t N>
-WINDTUNNEL_INLINE void charge_financing(WorkingOf<N>& a, const Rates& rates) {
-    const MaskOf<N> owes = a.cash < 0.0;
+WINDTUNNEL_INLINE void charge_financing(Working& a, const Rates& rates) {
+    const Mask owes = a.cash < 0.0;
     if (!any(owes | (a.short_value > 0.0))) return;
-    const RowOf<N> debt = select(owes & (a.open > 0.0), 0.0 - a.cash, 0.0);
-    const RowOf<N> charge = debt * rates.financing + a.short_value * rates.borrow;
+    const Row debt = select(owes & (a.open > 0.0), 0.0 - a.cash, 0.0);
+    const Row charge = debt * rates.financing + a.short_value * rates.borrow;
     a.cash -= charge;
     a.financing += charge;
 }
@@ -65,24 +59,22 @@ WINDTUNNEL_INLINE Row value_at(const Working& a, const Lane* units, const double
 
 // Whether a target asks for an order. A NaN target compares false throughout: no order. A closed
 // account has neither units nor an end to its band.
-template <std::size_t N>
-WINDTUNNEL_INLINE MaskOf<N> wants_order(const RowOf<N>& target, const RowOf<N>& capital,
-                                        const RowOf<N>& units, double price, const RowOf<N>& band) {
-    const MaskOf<N> outside = magnitude(target * capital - units * price) > band * capital;
-    const MaskOf<N> closes = (target == 0.0) & (units != 0.0);
+WINDTUNNEL_INLINE Mask wants_order(const Row& target, const Row& capital, const Row& units,
+                                   double price, const Row& band) {
+    const Mask outside = magnitude(target * capital - units * price) > band * capital;
+    const Mask closes = (target == 0.0) & (units != 0.0);
     return (capital > 0.0) & (outside | closes);
 }
 
 // 2. Orders for one instrument fill at `price`; all of a bar are sized by the same capital.
-template <std::size_t N>
-WINDTUNNEL_INLINE void fill_orders(WorkingOf<N>& a, RowOf<N>& units, const MaskOf<N>& order,
-                                   const RowOf<N>& target, const RowOf<N>& capital, double price,
-                                   const Rates& rates, RowOf<N>& traded) {
-    const RowOf<N> wanted = select(order, settled(target * capital / price), units);
-    const RowOf<N> change = wanted - units;
-    const RowOf<N> paid = change * price;
-    const RowOf<N> value = magnitude(paid);
-    const RowOf<N> cost = value * rates.trading;
+WINDTUNNEL_INLINE void fill_orders(Working& a, Row& units, const Mask& order, const Row& target,
+                                   const Row& capital, double price, const Rates& rates,
+                                   Row& traded) {
+    const Row wanted = select(order, settled(target * capital / price), units);
+    const Row change = wanted - units;
+    const Row paid = change * price;
+    const Row value = magnitude(paid);
+    const Row cost = value * rates.trading;
     a.cash -= paid + cost;
     a.costs += cost;
     a.fills = select(order, a.fills + 1.0, a.fills);
@@ -90,9 +82,7 @@ WINDTUNNEL_INLINE void fill_orders(WorkingOf<N>& a, RowOf<N>& units, const MaskO
     units = wanted;
 }
 
-template <std::size_t N>
-WINDTUNNEL_INLINE void add_turnover(WorkingOf<N>& a, const RowOf<N>& traded,
-                                    const RowOf<N>& capital) {
+WINDTUNNEL_INLINE void add_turnover(Working& a, const Row& traded, const Row& capital) {
     a.turnover += select(capital > 0.0, traded / capital, 0.0);
 }
 

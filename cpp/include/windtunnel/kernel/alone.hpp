@@ -13,7 +13,7 @@ struct Decisions<Exposures<Number>> {
 
     WINDTUNNEL_INLINE explicit Decisions(const Tile<Door>&) {}
     WINDTUNNEL_INLINE Row at(const Door& door, const Tile<Door>& tile, Working& a, std::size_t t) {
-        return target_at(door, tile, a, t, 0);
+        return target_at(door, tile, a, t);
     }
     WINDTUNNEL_INLINE void store(Tile<Door>&) const {}
 };
@@ -25,8 +25,8 @@ struct Decisions<Policies> {
     WINDTUNNEL_INLINE explicit Decisions(const Tile<Policies>& tile) : signal(tile.signals[0]) {}
     WINDTUNNEL_INLINE Row at(const Policies& door, const Tile<Policies>& tile, Working& a,
                              std::size_t t) {
-        signal = signal_after(door, tile.door, a, signal, door.scores_at(t), 0);
-        return target_of(door, tile.door, signal, t, 0);
+        signal = signal_after(door, tile.door, a, signal, door.scores_at(t));
+        return target_of(door, tile.door, signal, t);
     }
     WINDTUNNEL_INLINE void store(Tile<Policies>& tile) const { signal.store(tile.signals[0]); }
 };

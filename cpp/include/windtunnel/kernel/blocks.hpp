@@ -188,14 +188,31 @@ WINDTUNNEL_INLINE void list_bits(std::uint64_t word, std::size_t base, Queue& qu
     queue.count = count;
 }
 
-// Calls `advance` with the form of the flags, kPacked and kWhole, known where it is compiled.
-template <class Advance>
-WINDTUNNEL_INLINE void by_form(const Signals& door, std::size_t width, const Advance& advance) {
+// Calls `take` with every bar of a block, and with the lanes that its flags to enter and to leave
+// name.
+template <bool kPacked, bool kWhole, class Take>
+WINDTUNNEL_INLINE void read_bars(const Signals& door, const Signals::Tile& tile, std::size_t first,
+                                 const Take& take) {
+    const std::size_t width = kWhole ? kLanes : tile.width;
+    const std::size_t stride = door.row();
+    const std::uint8_t* entries = door.entries_of(tile, first);
+    const std::uint8_t* exits = door.exits_of(tile, first);
+    for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += stride, exits += stride) {
+        __builtin_prefetch(entries + kMeasuredBars * stride);
+        __builtin_prefetch(exits + kMeasuredBars * stride);
+        take(k, read_flags<kPacked>(entries, width), read_flags<kPacked>(exits, width));
+    }
+}
+
+// With the form of the flags known where it is compiled.
+template <class Take>
+WINDTUNNEL_INLINE void read_block(const Signals& door, const Signals::Tile& tile, std::size_t first,
+                                  const Take& take) {
     if (!door.packed()) {
-        advance.template operator()<false, false>();
-    } else if (width == kLanes) {
-        advance.template operator()<true, true>();
+        read_bars<false, false>(door, tile, first, take);
+    } else if (tile.width == kLanes) {
+        read_bars<true, true>(door, tile, first, take);
     } else {
-        advance.template operator()<true, false>();
+        read_bars<true, false>(door, tile, first, take);
     }
 }

@@ -7,21 +7,20 @@ struct Moment {
     std::size_t filled;
 };
 
-template <std::size_t N>
-WINDTUNNEL_INLINE void note_size(WorkingOf<N>& a, const RowOf<N>& input) {
+WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
     a.peak_input = larger(a.peak_input, magnitude(input));
 }
 
-// Reads parts of a tile from a row that is `row` numbers long. The next tiles come to this bar
-// soon, and this tile to the same place a block of rows later: no processor guesses either stride.
-template <std::size_t N, class Number>
-WINDTUNNEL_INLINE RowOf<N> read_tile(const Number* from, std::size_t row) {
-    for (std::size_t line = 0; line < N * WINDTUNNEL_WIDTH * sizeof(Number); line += 64) {
+// Reads a tile of a row that is `row` numbers long. The next tiles come to this bar soon, and this
+// tile to the same place a block of rows later: no processor guesses either stride.
+template <class Number>
+WINDTUNNEL_INLINE Row read_tile(const Number* from, std::size_t row) {
+    for (std::size_t line = 0; line < kLanes * sizeof(Number); line += 64) {
         // Far enough ahead for memory to answer in time.
         __builtin_prefetch(reinterpret_cast<const char*>(from + 3 * kLanes) + line);
         __builtin_prefetch(reinterpret_cast<const char*>(from + kMeasuredBars * row) + line);
     }
-    return RowOf<N>(from);
+    return Row(from);
 }
 
 // Whether a decision asks for an order, given the capital that sizes it.
@@ -40,21 +39,20 @@ WINDTUNNEL_INLINE void observe(const Door&, Tile<Door>&, const Market&, std::siz
 
 // -- Exposures ---------------------------------------------------------------------------------
 
-// Targets of a row of (T N), from `lane` of the tile on.
-template <std::size_t N, class Number>
-WINDTUNNEL_INLINE RowOf<N> target_at(const Exposures<Number>& exposures,
-                                     const Tile<Exposures<Number>>& tile, WorkingOf<N>& a,
-                                     std::size_t row, std::size_t lane) {
+// Targets of a row of (T N).
+template <class Number>
+WINDTUNNEL_INLINE Row target_at(const Exposures<Number>& exposures,
+                                const Tile<Exposures<Number>>& tile, Working& a, std::size_t row) {
     const Number* from = exposures.values + row * exposures.configurations + tile.door.first;
-    RowOf<N> target;
+    Row target;
     if (tile.width == kLanes) [[likely]] {
-        target = read_tile<N>(from + lane, exposures.configurations);
+        target = read_tile(from, exposures.configurations);
     } else {
         // The last tile must not read beyond the last configuration.
         Lane part;
         part.fill(__builtin_nan(""));
         for (std::size_t l = 0; l < tile.width; ++l) part[l] = static_cast<double>(from[l]);
-        target = RowOf<N>(part, lane);
+        target = Row(part);
     }
     note_size(a, target);
     return target;
@@ -64,7 +62,7 @@ template <class Number>
 WINDTUNNEL_INLINE bool decide(const Exposures<Number>& exposures, Tile<Exposures<Number>>& tile,
                               Working& a, const Lane&, const Market& market, const Moment& moment,
                               std::size_t n, Row& target) {
-    target = target_at(exposures, tile, a, moment.decided * market.instruments + n, 0);
+    target = target_at(exposures, tile, a, moment.decided * market.instruments + n);
     return true;
 }
 
@@ -81,60 +79,53 @@ WINDTUNNEL_INLINE double side_of_score(double score, double lowest) {
     // No processor can guess the sign of a score.
     return static_cast<double>(score > 0.0) + lowest * static_cast<double>(score < 0.0);
 }
-template <std::size_t N>
-WINDTUNNEL_INLINE RowOf<N> side_of_score(const RowOf<N>& score, double lowest) {
+WINDTUNNEL_INLINE Row side_of_score(const Row& score, double lowest) {
     return select(score > 0.0, 1.0, select(score < 0.0, lowest, 0.0));
 }
 WINDTUNNEL_INLINE double magnitude(double number) {
     return __builtin_fabs(number);
 }
-template <std::size_t N, class Score>
-WINDTUNNEL_INLINE RowOf<N> next_signal(const RowOf<N>& signal, const Score& score,
-                                       const RowOf<N>& enter, const RowOf<N>& least,
-                                       double lowest) {
-    const RowOf<N> strength = magnitude(score);
-    const RowOf<N> entered = select(enter <= strength, side_of_score(score, lowest), 0.0);
-    const RowOf<N> held = select(least <= strength, signal, 0.0);
+template <class Score>
+WINDTUNNEL_INLINE Row next_signal(const Row& signal, const Score& score, const Row& enter,
+                                  const Row& least, double lowest) {
+    const Row strength = magnitude(score);
+    const Row entered = select(enter <= strength, side_of_score(score, lowest), 0.0);
+    const Row held = select(least <= strength, signal, 0.0);
     return select(signal * score > 0.0, held, entered);
 }
 
-// Parts of a tile from `lane` on, after the scores of a row.
-template <std::size_t N>
-WINDTUNNEL_INLINE RowOf<N> signal_after(const Policies& policies, const Policies::Tile& tile,
-                                        WorkingOf<N>& a, const RowOf<N>& signal, const float* row,
-                                        std::size_t lane) {
-    const RowOf<N> enter(tile.enter, lane), least(tile.least, lane);
+WINDTUNNEL_INLINE Row signal_after(const Policies& policies, const Policies::Tile& tile, Working& a,
+                                   const Row& signal, const float* row) {
+    const Row enter(tile.enter), least(tile.least);
     const double lowest = policies.lowest_signal();
     if (tile.load == Policies::Tile::Load::shared) [[likely]] {
         const double score = static_cast<double>(row[tile.column[0]]);
         if (score != score) return signal;
-        note_size(a, RowOf<N>(score));
+        note_size(a, score);
         return next_signal(signal, score, enter, least, lowest);
     }
-    RowOf<N> score;
+    Row score;
     if (tile.load == Policies::Tile::Load::adjacent) {
-        score = read_tile<N>(row + tile.column[0] + lane, policies.columns());
+        score = read_tile(row + tile.column[0], policies.columns());
     } else {
         Lane scattered;
         for (std::size_t l = 0; l < kLanes; ++l) {
             scattered[l] = static_cast<double>(row[tile.column[l]]);
         }
-        score = RowOf<N>(scattered, lane);
+        score = Row(scattered);
     }
     note_size(a, score);
     return select(score == score, next_signal(signal, score, enter, least, lowest), signal);
 }
 
 // The exposure that a signal asks for.
-template <std::size_t N>
-WINDTUNNEL_INLINE RowOf<N> target_of(const Policies& policies, const Policies::Tile& tile,
-                                     const RowOf<N>& signal, std::size_t at, std::size_t lane) {
-    RowOf<N> share(tile.share, lane);
+WINDTUNNEL_INLINE Row target_of(const Policies& policies, const Policies::Tile& tile,
+                                const Row& signal, std::size_t at) {
+    Row share(tile.share);
     if (policies.volatility() != nullptr) {
         // As much leverage as brings the volatility to the target, up to the cap.
-        const RowOf<N> leverage =
-            RowOf<N>(tile.volatility_target, lane) / policies.volatility()[at];
-        share = smaller(leverage, RowOf<N>(tile.leverage, lane)) / static_cast<double>(tile.listed);
+        const Row leverage = Row(tile.volatility_target) / policies.volatility()[at];
+        share = smaller(leverage, Row(tile.leverage)) / static_cast<double>(tile.listed);
     }
     return signal * share;
 }
@@ -150,9 +141,9 @@ WINDTUNNEL_INLINE bool decide(const Policies& policies, Tile<Policies>& tile, Wo
     // Without a bar there is neither an opinion nor a decision.
     if (!market.listed[at]) return false;
     const Row signal =
-        signal_after(policies, tile.door, a, Row(tile.signals[n]), policies.scores_at(at), 0);
+        signal_after(policies, tile.door, a, Row(tile.signals[n]), policies.scores_at(at));
     signal.store(tile.signals[n]);
-    target = target_of(policies, tile.door, signal, at, 0);
+    target = target_of(policies, tile.door, signal, at);
     return true;
 }
 

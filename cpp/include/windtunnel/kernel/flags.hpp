@@ -5,31 +5,6 @@
 // out by itself; and last all lanes are marked to every close, with what the orders left put in
 // where they filled. Numbers come from the same operations as in advance_units, bit for bit.
 
-// Flags of a block.
-struct BlockFlags {
-    Words entries, exits;
-};
-
-template <bool kPacked, bool kWhole>
-WINDTUNNEL_INLINE BlockFlags read_block(const Signals& door, const Signals::Tile& tile,
-                                        std::size_t first) {
-    const std::size_t width = kWhole ? kLanes : tile.width;
-    const std::size_t stride = door.row();
-    const std::uint8_t* entries = door.entries_of(tile, first);
-    const std::uint8_t* exits = door.exits_of(tile, first);
-    BlockFlags flags;
-    flags.entries = flags.exits = 0;
-    Words bar = 1;
-    for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += stride, exits += stride) {
-        __builtin_prefetch(entries + kMeasuredBars * stride);
-        __builtin_prefetch(exits + kMeasuredBars * stride);
-        add_lanes(flags.entries, read_flags<kPacked>(entries, width), bar);
-        add_lanes(flags.exits, read_flags<kPacked>(exits, width), bar);
-        bar = bar << 1;
-    }
-    return flags;
-}
-
 // Orders as time goes: a bar times kLanes plus a lane each.
 WINDTUNNEL_INLINE void list_orders(const Words& orders, Block& block, Queue& queue) {
     static_assert(kLanes == 16, "four bars fill a word");
@@ -63,14 +38,17 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Lane& entry, co
 // end in it, and then nothing has changed.
 [[gnu::noinline]] inline bool advance_flags(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                             std::size_t first, Lane& units, Block& block) {
-    BlockFlags flags;
-    by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
-        flags = read_block<kPacked, kWhole>(sweep.door, tile.door, first);
-    });
+    Words entries = 0, exits = 0, bar = 1;
+    read_block(sweep.door, tile.door, first,
+               [&](std::size_t, std::uint32_t enter, std::uint32_t leave) {
+                   add_lanes(entries, enter, bar);
+                   add_lanes(exits, leave, bar);
+                   bar = bar << 1;
+               });
     const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
     // As long as nobody is liquidated: an order where what is decided is not what is held.
-    const Words before = found_set(flags.entries, flags.exits, tile.wishes[0]);
-    const Words after = hear(before, flags.entries, flags.exits);
+    const Words before = found_set(entries, exits, tile.wishes[0]);
+    const Words after = hear(before, entries, exits);
     const Words decided = delay(sweep.terms.fill) != 0 ? before : after;
     const Words held = (decided << 1) | (words_of_lanes(tile.held[0]) & 1);
     Queue queue;

@@ -4,128 +4,112 @@
 
 inline constexpr std::size_t kParts = kLanes / WINDTUNNEL_WIDTH;
 
-#define WINDTUNNEL_EACH_PART(Result, type, expression)               \
-    type Result;                                                     \
-    for (std::size_t p = 0; p < N; ++p) Result.part[p] = expression; \
+struct Mask {
+    Truth part[kParts];
+};
+
+struct Row {
+    Part part[kParts];
+
+    WINDTUNNEL_INLINE Row() = default;
+    WINDTUNNEL_INLINE Row(double number) {
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = spread(number);
+    }
+    // Part by part: a compiler keeps rows in registers when nothing treats them as a whole.
+    WINDTUNNEL_INLINE explicit Row(const double* from) {
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
+    }
+    WINDTUNNEL_INLINE explicit Row(const float* from) {
+        for (std::size_t p = 0; p < kParts; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
+    }
+    WINDTUNNEL_INLINE explicit Row(const Lane& lane) : Row(lane.value) {}
+    WINDTUNNEL_INLINE void store(double* to) const {
+        for (std::size_t p = 0; p < kParts; ++p) store_part(part[p], to + p * WINDTUNNEL_WIDTH);
+    }
+    WINDTUNNEL_INLINE void store(Lane& lane) const { store(lane.value); }
+};
+
+#define WINDTUNNEL_EACH_PART(Result, type, expression)                    \
+    type Result;                                                          \
+    for (std::size_t p = 0; p < kParts; ++p) Result.part[p] = expression; \
     return Result
 
-template <std::size_t N>
-struct RowOf;
+WINDTUNNEL_INLINE Row operator+(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(sum, Row, a.part[p] + b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator-(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(difference, Row, a.part[p] - b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator*(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(product, Row, a.part[p] * b.part[p]);
+}
+WINDTUNNEL_INLINE Row operator/(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(quotient, Row, a.part[p] / b.part[p]);
+}
+WINDTUNNEL_INLINE Row& operator+=(Row& a, const Row& b) {
+    return a = a + b;
+}
+WINDTUNNEL_INLINE Row& operator-=(Row& a, const Row& b) {
+    return a = a - b;
+}
+WINDTUNNEL_INLINE Row magnitude(const Row& a) {
+    WINDTUNNEL_EACH_PART(size, Row, magnitude(a.part[p]));
+}
 
-template <std::size_t N>
-struct MaskOf {
-    Truth part[N];
+WINDTUNNEL_INLINE Row settled(const Row& a) {
+    WINDTUNNEL_EACH_PART(same, Row, settled(a.part[p]));
+}
 
-    WINDTUNNEL_INLINE friend MaskOf operator&(const MaskOf& a, const MaskOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf, both(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend MaskOf operator|(const MaskOf& a, const MaskOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf, either(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend MaskOf operator~(const MaskOf& a) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf, neither(a.part[p]));
-    }
-    WINDTUNNEL_INLINE friend bool any(const MaskOf& mask) {
-        Truth all = mask.part[0];
-        for (std::size_t p = 1; p < N; ++p) all = either(all, mask.part[p]);
-        return holds(all);
-    }
-    // As a number, the first lane in the lowest bit.
-    WINDTUNNEL_INLINE friend std::uint32_t bits_of(const MaskOf& mask) {
-        std::uint32_t bits = 0;
-        for (std::size_t p = 0; p < N; ++p) bits |= bits_of(mask.part[p]) << (p * WINDTUNNEL_WIDTH);
-        return bits;
-    }
-    // Where the mask holds `yes`, elsewhere `no`.
-    WINDTUNNEL_INLINE friend RowOf<N> select(const MaskOf& mask, const RowOf<N>& yes,
-                                             const RowOf<N>& no) {
-        WINDTUNNEL_EACH_PART(chosen, RowOf<N>, choose(mask.part[p], yes.part[p], no.part[p]));
-    }
-};
-
-// N parts of a row. Loops over parts, not over rows: a compiler keeps rows in registers when
-// nothing treats them as a whole.
-template <std::size_t N>
-struct RowOf {
-    Part part[N];
-
-    WINDTUNNEL_INLINE RowOf() = default;
-    WINDTUNNEL_INLINE RowOf(double number) {
-        for (std::size_t p = 0; p < N; ++p) part[p] = spread(number);
-    }
-    WINDTUNNEL_INLINE explicit RowOf(const double* from) {
-        for (std::size_t p = 0; p < N; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
-    }
-    WINDTUNNEL_INLINE explicit RowOf(const float* from) {
-        for (std::size_t p = 0; p < N; ++p) part[p] = load_part(from + p * WINDTUNNEL_WIDTH);
-    }
-    WINDTUNNEL_INLINE explicit RowOf(const Lane& lane, std::size_t first = 0)
-        : RowOf(lane.value + first) {}
-    WINDTUNNEL_INLINE void store(double* to) const {
-        for (std::size_t p = 0; p < N; ++p) store_part(part[p], to + p * WINDTUNNEL_WIDTH);
-    }
-    WINDTUNNEL_INLINE void store(Lane& lane, std::size_t first = 0) const {
-        store(lane.value + first);
-    }
-
-    WINDTUNNEL_INLINE friend RowOf operator+(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(sum, RowOf, a.part[p] + b.part[p]);
-    }
-    WINDTUNNEL_INLINE friend RowOf operator-(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(difference, RowOf, a.part[p] - b.part[p]);
-    }
-    WINDTUNNEL_INLINE friend RowOf operator*(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(product, RowOf, a.part[p] * b.part[p]);
-    }
-    WINDTUNNEL_INLINE friend RowOf operator/(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(quotient, RowOf, a.part[p] / b.part[p]);
-    }
-    WINDTUNNEL_INLINE friend RowOf& operator+=(RowOf& a, const RowOf& b) { return a = a + b; }
-    WINDTUNNEL_INLINE friend RowOf& operator-=(RowOf& a, const RowOf& b) { return a = a - b; }
-    WINDTUNNEL_INLINE friend RowOf magnitude(const RowOf& a) {
-        WINDTUNNEL_EACH_PART(size, RowOf, magnitude(a.part[p]));
-    }
-    WINDTUNNEL_INLINE friend RowOf settled(const RowOf& a) {
-        WINDTUNNEL_EACH_PART(same, RowOf, settled(a.part[p]));
-    }
-    WINDTUNNEL_INLINE friend RowOf root(const RowOf& a) {
-        RowOf result;
-        for (std::size_t p = 0; p < N; ++p) {
-            for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) {
-                result.part[p][w] = __builtin_sqrt(a.part[p][w]);
-            }
+WINDTUNNEL_INLINE Row root(const Row& a) {
+    Row result;
+    for (std::size_t p = 0; p < kParts; ++p) {
+        for (std::size_t w = 0; w < WINDTUNNEL_WIDTH; ++w) {
+            result.part[p][w] = __builtin_sqrt(a.part[p][w]);
         }
-        return result;
     }
+    return result;
+}
 
-    WINDTUNNEL_INLINE friend MaskOf<N> operator<(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf<N>, less(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend MaskOf<N> operator<=(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf<N>, at_most(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend MaskOf<N> operator>(const RowOf& a, const RowOf& b) { return b < a; }
-    WINDTUNNEL_INLINE friend MaskOf<N> operator>=(const RowOf& a, const RowOf& b) { return b <= a; }
-    WINDTUNNEL_INLINE friend MaskOf<N> operator==(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf<N>, equal(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend MaskOf<N> operator!=(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(mask, MaskOf<N>, unequal(a.part[p], b.part[p]));
-    }
+WINDTUNNEL_INLINE Mask operator<(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, less(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator<=(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, at_most(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator>(const Row& a, const Row& b) {
+    return b < a;
+}
+WINDTUNNEL_INLINE Mask operator>=(const Row& a, const Row& b) {
+    return b <= a;
+}
+WINDTUNNEL_INLINE Mask operator==(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, equal(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator!=(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, unequal(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator&(const Mask& a, const Mask& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, both(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator|(const Mask& a, const Mask& b) {
+    WINDTUNNEL_EACH_PART(mask, Mask, either(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Mask operator~(const Mask& a) {
+    WINDTUNNEL_EACH_PART(mask, Mask, neither(a.part[p]));
+}
 
-    // The larger and the smaller; `a` where one of them is NaN.
-    WINDTUNNEL_INLINE friend RowOf larger(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(chosen, RowOf, larger(a.part[p], b.part[p]));
-    }
-    WINDTUNNEL_INLINE friend RowOf smaller(const RowOf& a, const RowOf& b) {
-        WINDTUNNEL_EACH_PART(chosen, RowOf, smaller(a.part[p], b.part[p]));
-    }
-};
+// Where the mask holds `yes`, elsewhere `no`.
+WINDTUNNEL_INLINE Row select(const Mask& mask, const Row& yes, const Row& no) {
+    WINDTUNNEL_EACH_PART(chosen, Row, choose(mask.part[p], yes.part[p], no.part[p]));
+}
 
-using Mask = MaskOf<kParts>;
-using Row = RowOf<kParts>;
-
-#undef WINDTUNNEL_EACH_PART
+// The larger and the smaller; `a` where one of them is NaN.
+WINDTUNNEL_INLINE Row larger(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(chosen, Row, larger(a.part[p], b.part[p]));
+}
+WINDTUNNEL_INLINE Row smaller(const Row& a, const Row& b) {
+    WINDTUNNEL_EACH_PART(chosen, Row, smaller(a.part[p], b.part[p]));
+}
 
 // Rounded towards zero. A double of 2^52 and more has no fraction; below, adding that much rounds
 // to a whole number.
@@ -138,11 +122,15 @@ WINDTUNNEL_INLINE Row whole(const Row& a) {
     return select(a < 0.0, 0.0 - result, result);
 }
 
+// Masks as numbers, the first lane in the lowest bit.
 WINDTUNNEL_INLINE Mask mask_of(std::uint32_t bits) {
-    Mask mask;
+    WINDTUNNEL_EACH_PART(mask, Mask, true_bits(bits >> (p * WINDTUNNEL_WIDTH)));
+}
+WINDTUNNEL_INLINE std::uint32_t bits_of(const Mask& mask) {
+    std::uint32_t bits = 0;
     for (std::size_t p = 0; p < kParts; ++p)
-        mask.part[p] = true_bits(bits >> (p * WINDTUNNEL_WIDTH));
-    return mask;
+        bits |= bits_of(mask.part[p]) << (p * WINDTUNNEL_WIDTH);
+    return bits;
 }
 WINDTUNNEL_INLINE std::uint32_t bits_of_lanes(const std::uint8_t* bytes) {
     std::uint32_t bits = 0;
@@ -151,3 +139,11 @@ WINDTUNNEL_INLINE std::uint32_t bits_of_lanes(const std::uint8_t* bytes) {
     }
     return bits;
 }
+
+WINDTUNNEL_INLINE bool any(const Mask& mask) {
+    Truth all = mask.part[0];
+    for (std::size_t p = 1; p < kParts; ++p) all = either(all, mask.part[p]);
+    return holds(all);
+}
+
+#undef WINDTUNNEL_EACH_PART

@@ -116,21 +116,6 @@ template <bool kOneSided, bool kHearsLate>
              select(is_young, bar - 1.0, since)};
 }
 
-// Flags of a block.
-template <bool kPacked, bool kWhole>
-WINDTUNNEL_INLINE void read_flags_of_block(const Signals& door, const Signals::Tile& tile,
-                                           std::size_t first, StoppedBlock& block) {
-    const std::size_t width = kWhole ? kLanes : tile.width;
-    const std::uint8_t* entries = door.entries_of(tile, first);
-    const std::uint8_t* exits = door.exits_of(tile, first);
-    for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += door.row(), exits += door.row()) {
-        __builtin_prefetch(entries + kMeasuredBars * door.row());
-        __builtin_prefetch(exits + kMeasuredBars * door.row());
-        block.entries[k] = read_flags<kPacked>(entries, width);
-        block.leaves[k] = read_flags<kPacked>(exits, width);
-    }
-}
-
 // Fills as time goes: a bar times twice kLanes, plus kLanes for an order, plus a lane.
 WINDTUNNEL_INLINE void list_fills(StoppedBlock& block, Queue& queue) {
     static_assert(kLanes == 16, "two bars fill a word");
@@ -197,9 +182,11 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Sweep<Signals>&
     StopState& stops = tile.stops[0];
     Watched watched{tile.wishes[0], tile.held[0], side * Row(stops.entry),
                     Row(tile.door.watch.best), Row(stops.since)};
-    by_form(sweep.door, tile.width, [&]<bool kPacked, bool kWhole>() {
-        read_flags_of_block<kPacked, kWhole>(sweep.door, tile.door, first, block);
-    });
+    read_block(sweep.door, tile.door, first,
+               [&](std::size_t k, std::uint32_t enter, std::uint32_t leave) {
+                   block.entries[k] = enter;
+                   block.leaves[k] = leave;
+               });
     const bool hears_late = delay(sweep.terms.fill) != 0;
     const bool one_sided = !any(side != Row(sides[0]));
     const auto watch = one_sided

@@ -37,9 +37,6 @@ WINDTUNNEL_INLINE Words operator~(const Words& a) {
 WINDTUNNEL_INLINE Words operator+(const Words& a, const Words& b) {
     WINDTUNNEL_EACH_WORD_PART(a.part[p] + b.part[p]);
 }
-WINDTUNNEL_INLINE Words operator-(const Words& a, const Words& b) {
-    WINDTUNNEL_EACH_WORD_PART(a.part[p] - b.part[p]);
-}
 WINDTUNNEL_INLINE Words operator<<(const Words& a, std::size_t bits) {
     WINDTUNNEL_EACH_WORD_PART(a.part[p] << static_cast<std::uint32_t>(bits));
 }

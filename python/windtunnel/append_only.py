@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from windtunnel import artifacts
 from windtunnel.errors import RunError
@@ -149,17 +149,22 @@ class Appender:
     def _cut_torn_line(self) -> None:
         """Remove an unfinished last line; one that lacks only its newline is kept and closed."""
         with self._owner.path.open("r+b") as file:
-            if file.seek(0, os.SEEK_END) == 0:
-                return
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return  # whole, and not to be read for a line more
+            if ends_whole(file):
+                return  # not to be read for every line more
             file.seek(0)
             content = file.read()
             start = content.rfind(b"\n") + 1
             if content[start:] and _parse(content[start:]) is None:
                 self._owner._warn_of_torn_line(content.count(b"\n") + 1)
                 file.truncate(start)
+
+
+def ends_whole(file: BinaryIO) -> bool:
+    """Say whether `file` is empty or its last line is closed."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

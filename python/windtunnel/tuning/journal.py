@@ -18,6 +18,8 @@ from optuna.storages.journal import (
     JournalFileSymlinkLock,
 )
 
+from windtunnel.append_only import ends_whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
@@ -96,8 +98,11 @@ class CohortJournal(BaseJournalBackend):
 
 def _cut_torn_line(path: Path, lock: JournalFileSymlinkLock) -> None:
     """Remove an unfinished last line, which would make every line after it unreadable."""
-    if not path.exists() or _ends_whole(path):
+    if not path.exists():
         return
+    with path.open("rb") as file:
+        if ends_whole(file):
+            return
     lock.acquire()
     try:
         content = path.read_bytes()
@@ -107,12 +112,3 @@ def _cut_torn_line(path: Path, lock: JournalFileSymlinkLock) -> None:
             os.fsync(file.fileno())
     finally:
         lock.release()
-
-
-def _ends_whole(path: Path) -> bool:
-    """Say whether the file is empty or its last line is closed."""
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"

@@ -27,7 +27,7 @@ struct Case {
     std::mt19937_64 random;  // for arrays too long for the bytes
 
     explicit Case(Bytes& bytes)
-        : bars(bytes.between(1, 100)),
+        : bars(bytes.between(1, 220)),  // some three whole blocks
           instruments(bytes.between(1, 3)),
           configurations(bytes.between(1, 37)),
           spread_a_bar(bytes.flag()),
@@ -35,6 +35,22 @@ struct Case {
         draw_terms(bytes);
         draw_configurations(bytes);
         draw_prices(bytes);
+    }
+
+    // Terms that return arithmetic knows, and none with interest where they are `calm`.
+    void keep_to_returns(bool calm) {
+        const windtunnel::Terms drawn = terms;
+        terms = {};
+        terms.by_returns = true;
+        terms.fee = drawn.fee;
+        terms.half_spread = drawn.half_spread;
+        terms.borrow_apr = calm ? 0.0 : drawn.borrow_apr;
+        terms.financing_apr = calm ? 0.0 : drawn.financing_apr;
+        terms.periods_per_year = drawn.periods_per_year;
+        terms.initial_cash = drawn.initial_cash;
+        terms.fill =
+            drawn.fill == windtunnel::Fill::next_open ? windtunnel::Fill::next_close : drawn.fill;
+        spread_a_bar = false;
     }
 
     // The panel from bar `first` to before bar `last`, with the columns that are asked for.

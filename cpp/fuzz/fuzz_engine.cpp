@@ -1,7 +1,9 @@
 // Every front door in worlds made from bytes. The entry point is libFuzzer's; with a compiler that
 // has none, random_inputs.cpp calls it.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "bytes.hpp"
@@ -10,15 +12,56 @@
 
 namespace {
 
+// Return arithmetic has no log; its equity is the same whoever shares a tile, and a tile that is
+// not full goes bar by bar.
 template <class Number>
-void check_exposures(Case& world, std::size_t cut) {
-    const std::size_t row = world.instruments * world.configurations;
-    const auto exposures = world.draw_many<Number>(
-        world.bars * row, {kNone, kNone, kNone, 0.0, 0.0, 0.5, 0.5, 0.25, 1.0, 1.0, 0.75, -1.0,
-                           -1.0, -0.5, -0.25, 3.0, 1000.0});
+void check_returns(Case& world, const std::vector<Number>& exposures, std::size_t cut) {
+    const std::size_t C = world.configurations, N = world.instruments;
     const auto door = [&](std::size_t first) {
-        return windtunnel::Exposures<Number>{exposures.data() + first * row, world.band.data(),
-                                             world.configurations};
+        return windtunnel::Exposures<Number>{exposures.data() + first * N * C, world.band.data(),
+                                             C};
+    };
+    const Found found = run_case(world, door, false, false, 1);
+    require_finite(found);
+    require_metrics(world, found);
+    require_same_totals(run_case(world, door, false, false, 3), found,
+                        "the same bits with three threads");
+    if (cut > 0) {
+        require_same_totals(run_in_pieces(world, door, false, false, cut), found,
+                            "two pieces are the whole");
+    }
+    const std::size_t last = C - 1;
+    std::vector<Number> alone(world.bars * N);
+    for (std::size_t i = 0; i < alone.size(); ++i) alone[i] = exposures[i * C + last];
+    Found single(world.bars, 1);
+    const windtunnel::Exposures<Number> narrow{alone.data(), world.band.data() + last, 1};
+    windtunnel::run(narrow, world.view(0, world.bars, false), world.terms,
+                    single.results(0, nullptr), 1);
+    for (std::size_t t = 0; t < world.bars; ++t) {
+        require(single.equity[t] == found.equity[t * C + last], "the same alone", last, t);
+    }
+    require(std::memcmp(&single.metrics[0], &found.metrics[last], sizeof single.metrics[0]) == 0,
+            "the same metrics alone", last);
+}
+
+template <class Number>
+void check_exposures(Case& world, Bytes& bytes, std::size_t cut) {
+    const std::size_t count = world.bars * world.instruments * world.configurations;
+    const bool by_returns = bytes.flag(), calm = bytes.flag();
+    const auto exposures =
+        calm ? world.draw_many<Number>(count, {0.0, 0.0, 0.5, 0.5, 1.0, -0.25, 1.5})
+             : world.draw_many<Number>(count, {kNone, kNone, kNone, 0.0, 0.0, 0.5, 0.5, 0.25, 1.0,
+                                               1.0, 0.75, -1.0, -1.0, -0.5, -0.25, 3.0, 1000.0});
+    if (calm) std::ranges::fill(world.band, 0.0);
+    if (by_returns) {
+        world.keep_to_returns(calm);
+        check_returns(world, exposures, cut);
+        return;
+    }
+    const auto door = [&](std::size_t first) {
+        return windtunnel::Exposures<Number>{
+            exposures.data() + first * world.instruments * world.configurations, world.band.data(),
+            world.configurations};
     };
     check_case(world, door, false, cut);
 }
@@ -90,9 +133,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Case world(bytes);
     const std::size_t cut = world.bars > 1 ? bytes.between(0, world.bars - 1) : 0;
     if (kind == 0) {
-        check_exposures<float>(world, cut);
+        check_exposures<float>(world, bytes, cut);
     } else if (kind == 1) {
-        check_exposures<double>(world, cut);
+        check_exposures<double>(world, bytes, cut);
     } else if (kind == 2) {
         check_policies(world, bytes, cut);
     } else {

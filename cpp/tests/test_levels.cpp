@@ -1,6 +1,10 @@
 // Same bits for every instruction set, number of threads and neighbour in the tile.
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "check.hpp"
 #include "world.hpp"
@@ -32,6 +36,51 @@ bool same(const Output& a, const Output& b) {
            a.liquidated == b.liquidated;
 }
 
+template <class Number>
+void check_levels(const World& world, const std::vector<Number>& exposures, double band,
+                  const Terms& terms, const Output& reference) {
+    const InstructionSet widest = windtunnel::widest_instruction_set();
+    for (const InstructionSet level :
+         {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
+        if (level > widest) break;
+        setenv("WINDTUNNEL_ISA", windtunnel::name(level), 1);
+        CHECK(windtunnel::instruction_set() == level);
+        for (const std::size_t threads : {1U, 2U, 5U}) {
+            CHECK(same(run_exposures(world, exposures, band, terms, threads), reference));
+        }
+    }
+    unsetenv("WINDTUNNEL_ISA");
+}
+
+// Each configuration alone, in the first lane of its own tile.
+template <class Number>
+void check_alone(const World& world, const std::vector<Number>& exposures, double band,
+                 const Terms& terms, const Output& reference) {
+    const std::size_t C = reference.configurations;
+    bool equal = true;
+    for (std::size_t c = 0; c < C; ++c) {
+        std::vector<Number> column(world.bars * world.instruments);
+        for (std::size_t i = 0; i < column.size(); ++i) column[i] = exposures[i * C + c];
+        const Output alone = run_exposures(world, column, band, terms);
+        for (std::size_t t = 0; t < world.bars; ++t) {
+            equal = equal && alone.equity[t] == reference.equity[t * C + c];
+        }
+    }
+    CHECK(equal);
+}
+
+World without_holes(std::size_t bars) {
+    std::mt19937 random(9);
+    std::normal_distribution<double> step(0.0, 0.05);
+    std::vector<double> opens(bars), closes(bars);
+    double price = 100.0;
+    for (std::size_t t = 0; t < bars; ++t) {
+        opens[t] = price *= std::exp(step(random));
+        closes[t] = price *= std::exp(step(random));
+    }
+    return {std::move(opens), std::move(closes)};
+}
+
 }  // namespace
 
 int main() {
@@ -44,17 +93,8 @@ int main() {
     terms.financing_apr = 0.2;
     terms.maintenance = 0.1;
 
-    const InstructionSet widest = windtunnel::widest_instruction_set();
     const Output reference = run_exposures(world, exposures, 0.1, terms);
-    for (const InstructionSet level :
-         {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512}) {
-        if (level > widest) break;
-        setenv("WINDTUNNEL_ISA", windtunnel::name(level), 1);
-        CHECK(windtunnel::instruction_set() == level);
-        for (const std::size_t threads : {1U, 2U, 5U}) {
-            CHECK(same(run_exposures(world, exposures, 0.1, terms, threads), reference));
-        }
-    }
+    check_levels(world, exposures, 0.1, terms, reference);
     setenv("WINDTUNNEL_ISA", "none such", 1);
     bool refused = false;
     try {
@@ -65,19 +105,21 @@ int main() {
     CHECK(refused);
     unsetenv("WINDTUNNEL_ISA");
 
-    // Each configuration alone, in the first lane of its own tile.
-    bool alone_equal = true;
-    for (std::size_t c = 0; c < configurations; ++c) {
-        std::vector<float> column(world.bars * world.instruments);
-        for (std::size_t i = 0; i < column.size(); ++i)
-            column[i] = exposures[i * configurations + c];
-        const Output alone = run_exposures(world, column, 0.1, terms);
-        for (std::size_t t = 0; t < world.bars; ++t) {
-            alone_equal =
-                alone_equal && alone.equity[t] == reference.equity[t * configurations + c];
-        }
-    }
-    CHECK(alone_equal);
+    check_alone(world, exposures, 0.1, terms, reference);
     CHECK(std::ranges::any_of(reference.liquidated, [](auto bar) { return bar >= 0; }));
+
+    // Return arithmetic takes full tiles by blocks of bars; some are ruined in theirs.
+    const World whole = without_holes(400);
+    Terms quick;
+    quick.fee = 0.001;
+    quick.fill = windtunnel::Fill::next_close;
+    quick.by_returns = true;
+    auto targets = random_exposures<float>(whole, configurations);
+    for (float& target : targets) target = std::isnan(target) ? 0.5F : target * 2;
+    const Output by_blocks = run_exposures(whole, targets, 0.0, quick);
+    check_levels(whole, targets, 0.0, quick, by_blocks);
+    check_alone(whole, targets, 0.0, quick, by_blocks);
+    CHECK(std::ranges::any_of(by_blocks.liquidated, [](auto bar) { return bar >= 0; }));
+    CHECK(std::ranges::any_of(by_blocks.liquidated, [](auto bar) { return bar < 0; }));
     return failures();
 }

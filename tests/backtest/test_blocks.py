@@ -31,7 +31,7 @@ LOOKED_AT = 3  # configurations; the specification is slow
 def test_blocks_equal_the_specification(random_world, assert_equals, seed) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.02, 0.2]))
-    bars, width = int(draw.integers(32, 140)), int(draw.integers(1, 40))
+    bars, width = int(draw.integers(64, 280)), int(draw.integers(1, 40))
     holes = float(draw.choice([0.0, 0.0, 0.0, 0.01]))
     panel = random_world(int(draw.integers(2**32)), bars, 1, volatility, holes).panel
     shape = panel.close.shape

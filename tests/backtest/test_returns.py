@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from windtunnel.backtest.engine import run_exposures
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.oracle_returns import simulate_returns
 from windtunnel.errors import BacktestError
+from windtunnel.metrics.financial import financial_metrics
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 FREE = Costs(fee=0.0, half_spread=0.0, borrow_apr=0.0, financing_apr=0.0)
@@ -73,6 +75,41 @@ def test_it_equals_the_specification(random_world, seed) -> None:
             )
         for name in ("fills", "dropped", "liquidated"):
             assert getattr(result, name)[c] == getattr(ledger, name), name
+
+
+@settings(max_examples=500 if THOROUGH else 40, deadline=None)
+@given(seed=st.integers(0, 2**63 - 1))
+def test_whole_blocks_equal_the_specification(random_world, seed) -> None:
+    """Full tiles without bands, holes and interest, which go by blocks; some are ruined."""
+    draw = np.random.default_rng(seed)
+    bars, width = int(draw.integers(100, 300)), int(draw.choice([16, 17, 32]))
+    volatility = float(draw.choice([0.001, 0.02, 0.3]))
+    market = random_world(int(draw.integers(2**32)), bars, 1, volatility, 0.0)
+    words = [[0.0, 0.5, 1.0, 1.0], [-2.0, 0.4, 3.0, np.nan]][int(draw.integers(2))]
+    targets = draw.choice(words, (bars, 1, width)).astype(draw.choice([np.float32, np.float64]))
+    terms = {
+        "costs": replace(FREE, fee=float(draw.choice([0.0, 1e-3]))),
+        "execution": Execution(str(draw.choice(["next_close", "same_close"])), 1e5),
+        "periods_per_year": 52.0,
+    }
+    with_metrics = bool(draw.integers(4))
+    result = run_exposures(
+        market.panel, targets, band=0.0, by_returns=True, want_metrics=with_metrics, **terms
+    )
+    for c in draw.choice(width, 3, replace=False):
+        ledger = simulate_returns(market.panel, targets[:, :, c], band=0.0, **terms)
+        scale = float(np.abs(ledger.equity).max())
+        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
+        for name in ("turnover", "costs", "exposure"):
+            np.testing.assert_allclose(
+                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-9, err_msg=name
+            )
+        for name in ("fills", "liquidated"):
+            assert getattr(result, name)[c] == getattr(ledger, name), name
+    if with_metrics:
+        after = financial_metrics(result.equity, initial=1e5, periods_per_year=52.0)
+        for name, values in result.metrics.items():
+            np.testing.assert_allclose(values, after[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_without_drift_it_is_the_engine(make_panel) -> None:

@@ -11,7 +11,7 @@
 namespace windtunnel {
 
 // Bars that are measured together, once their equity is known.
-inline constexpr std::size_t kMeasuredBars = 32;
+inline constexpr std::size_t kMeasuredBars = 64;
 
 // `Values` is Lane at rest and a level's Row at work.
 template <class Values>

@@ -13,8 +13,15 @@
 namespace windtunnel {
 
 // Bars that a tile advances before its neighbour takes over: a page of (T, N, C) input then
-// serves several tiles while it is still in the cache.
-inline constexpr std::size_t kBlockBars = kMeasuredBars;
+// serves several tiles while it is still in the cache. Whole blocks end where blocks of measures
+// do.
+inline std::size_t block_bars(std::size_t instruments) {
+    constexpr std::size_t kFewest = 8, kRows = 1024;
+    static_assert(kMeasuredBars % kFewest == 0);
+    std::size_t bars = kMeasuredBars;
+    while (bars > kFewest && bars * instruments > kRows) bars /= 2;
+    return bars;
+}
 
 // Most tiles that one thread advances together through time.
 inline constexpr std::size_t kGroupTiles = 16;
@@ -105,9 +112,10 @@ template <class Door>
 void run_group(const Sweep<Door>& sweep, Advance<Door> advance, Group<Door>& group,
                std::size_t begin) {
     const std::size_t bars = sweep.market.bars;
+    const std::size_t block = block_bars(sweep.market.instruments);
     // Blocks begin at multiples of their length in the history, which measures rely on.
     for (std::size_t t = begin, end = 0; t < bars; t = end) {
-        end = std::min(t + kBlockBars - (sweep.past + t) % kBlockBars, bars);
+        end = std::min(t + block - (sweep.past + t) % block, bars);
         for (std::size_t i = 0; i < group.count(); ++i) advance(sweep, group.tiles[i], t, end);
     }
     for (std::size_t i = 0; i < group.count(); ++i) {

@@ -20,6 +20,8 @@ namespace windtunnel::WINDTUNNEL_LEVEL {
 
 #include "windtunnel/kernel/advance.hpp"
 
+#include "windtunnel/kernel/by_parts.hpp"
+
 #include "windtunnel/kernel/blocks.hpp"
 
 #include "windtunnel/kernel/flags.hpp"

@@ -53,11 +53,11 @@ WINDTUNNEL_INLINE bool order_lane(LaneAccounts& state, const Lane& entry, std::s
     return true;
 }
 
-// A block of bars on its way: which lanes fill orders at each of them, what those leave in them
-// (other lanes are never looked at), and, where somebody wants it, the equity at each close.
+// A block of bars on its way: which lanes fill orders at each of them, and what those leave in them
+// (other lanes are never looked at).
 struct Block {
     std::uint32_t lanes[kMeasuredBars];
-    Lane cash[kMeasuredBars], units[kMeasuredBars], equity[kMeasuredBars];
+    Lane cash[kMeasuredBars], units[kMeasuredBars];
 
     WINDTUNNEL_INLINE void note(const LaneAccounts& state, std::size_t k, std::size_t l) {
         cash[k][l] = state.cash[l];
@@ -67,103 +67,62 @@ struct Block {
 
 // One part of a tile, marked to the closes of a block.
 struct MarkedPart {
+    const Block* block;
+    const double* closes;
+    double maintenance;
+    std::size_t lane;
     Part cash, units, exposure, equity, inverse;
     Truth broke{};
 
+    struct Bar {
+        Part equity, gross;
+    };
+
     MarkedPart() = default;
-    WINDTUNNEL_INLINE MarkedPart(const Account<Lane>& account, const Lane& holding,
-                                 std::size_t lane)
-        : cash(load_part(account.cash.value + lane)),
+    // `holding` is what was held before the block.
+    WINDTUNNEL_INLINE MarkedPart(const Sweep<Signals>& sweep, const Tile<Signals>& tile,
+                                 std::size_t first, const Lane& holding, const Block& filled,
+                                 std::size_t from)
+        : block(&filled),
+          closes(sweep.market.mark.data() + first),
+          maintenance(sweep.terms.maintenance),
+          lane(from),
+          cash(load_part(tile.account.cash.value + lane)),
           units(load_part(holding.value + lane)),
-          exposure(load_part(account.exposure.value + lane)) {}
+          exposure(load_part(tile.account.exposure.value + lane)) {}
 
     template <bool kChecks>
-    WINDTUNNEL_INLINE void bar(const Block& block, std::size_t k, std::size_t lane, double mark,
-                               double maintenance) {
-        const Truth filled = true_bits_of(block.lanes[k], lane / WINDTUNNEL_WIDTH);
-        cash = choose(filled, load_part(block.cash[k].value + lane), cash);
-        units = choose(filled, load_part(block.units[k].value + lane), units);
-        const Part value = units * mark;
-        const Part gross = magnitude(value);
-        equity = cash + value;
-        if constexpr (kChecks) broke = either(broke, at_most(equity, gross * maintenance));
-        inverse = 1.0 / equity;
-        exposure += gross * inverse;
+    WINDTUNNEL_INLINE Bar bar(std::size_t k) {
+        const Truth filled = true_bits_of(block->lanes[k], lane / WINDTUNNEL_WIDTH);
+        cash = choose(filled, load_part(block->cash[k].value + lane), cash);
+        units = choose(filled, load_part(block->units[k].value + lane), units);
+        const Part value = units * closes[k];
+        const Bar bar{cash + value, magnitude(value)};
+        if constexpr (kChecks) broke = either(broke, at_most(bar.equity, bar.gross * maintenance));
+        return bar;
     }
 
-    WINDTUNNEL_INLINE void store(Account<Lane>& account, std::size_t lane) const {
+    WINDTUNNEL_INLINE void mark(const Bar& bar, Part by_equity) {
+        exposure += bar.gross * by_equity;
+        equity = bar.equity;
+        inverse = by_equity;
+    }
+
+    WINDTUNNEL_INLINE void store(Account<Lane>& account) const {
         store_part(exposure, account.exposure.value + lane);
         store_part(equity, account.equity.value + lane);
         store_part(inverse, account.inverse.value + lane);
     }
 };
 
-// Marks all lanes to the closes of a block, and measures each part while its numbers are still in
-// registers; false if a lane has to be liquidated, and then nothing has changed. `holding` is what
-// was held before the block.
-//
-// Without `kChecks` (and a level of maintenance) an account at its end shows in its measures: an
-// equity below zero turns the inverse of the peak negative, and one of zero leaves an infinity.
-template <bool kMeasures, bool kRuin, bool kChecks>
-[[gnu::noinline]] bool mark_and_measure(const Sweep<Signals>& sweep, Tile<Signals>& tile,
-                                        std::size_t first, const Lane& holding, Block& block) {
-    const double* mark = sweep.market.mark.data() + first;
-    const double maintenance = sweep.terms.maintenance;
-    const bool keeps = sweep.results.equity != nullptr;
-    MarkedPart marks[kParts];
-    MeasuredPart<kRuin> measures[kParts];
-    bool broke = false;
-    for (std::size_t p = 0; p < kParts; ++p) {
-        const std::size_t lane = p * WINDTUNNEL_WIDTH;
-        MarkedPart marked(tile.account, holding, lane);
-        MeasuredPart<kRuin> part;
-        if constexpr (kMeasures) part = MeasuredPart<kRuin>(*tile.measured, lane);
-        const auto mark_bar = [&](std::size_t k) {
-            marked.template bar<kChecks>(block, k, lane, mark[k], maintenance);
-            if (keeps) store_part(marked.equity, block.equity[k].value + lane);
-        };
-        mark_bar(0);
-        if constexpr (kMeasures) part.begin(marked.equity);
-        for (std::size_t k = 1; k <= kMeasuredBars; ++k) {
-            // A bar is measured while the next one's division is on its way.
-            const Part now = marked.equity, by_now = marked.inverse;
-            if (k < kMeasuredBars) mark_bar(k);
-            if constexpr (kMeasures) part.bar(now, by_now);
-        }
-        if constexpr (!kChecks) marked.broke = part.may_be_broke();
-        broke = broke || holds(marked.broke);
-        marks[p] = marked;
-        measures[p] = part;
-    }
-    if (broke) [[unlikely]]
-        return false;
-    for (std::size_t p = 0; p < kParts; ++p) marks[p].store(tile.account, p * WINDTUNNEL_WIDTH);
-    if constexpr (kMeasures) {
-        MeasuredTile& measured = *tile.measured;
-        const Joint joint(static_cast<double>(measured.measured), double{kMeasuredBars});
-        for (std::size_t p = 0; p < kParts; ++p) {
-            measures[p].store(measured, joint, p * WINDTUNNEL_WIDTH);
-        }
-        measured.measured += kMeasuredBars;
-    }
-    for (std::size_t k = 0; keeps && k < kMeasuredBars; ++k) {
-        write_row(sweep.results.equity, sweep, tile, first + k, Row(block.equity[k]));
-    }
-    return true;
-}
-
-// In the cheapest way that fits.
+// Marks all lanes to the closes of a block; false if one has to be liquidated, and then nothing has
+// changed.
 WINDTUNNEL_INLINE bool finish(const Sweep<Signals>& sweep, Tile<Signals>& tile, std::size_t first,
                               const Lane& holding, Block& block) {
-    if (tile.measured == nullptr) {
-        return mark_and_measure<false, false, true>(sweep, tile, first, holding, block);
-    }
-    if (tile.measured->may_be_ruined) [[unlikely]] {
-        return mark_and_measure<true, true, true>(sweep, tile, first, holding, block);
-    }
-    return sweep.terms.maintenance > 0.0
-               ? mark_and_measure<true, false, true>(sweep, tile, first, holding, block)
-               : mark_and_measure<true, false, false>(sweep, tile, first, holding, block);
+    const auto begin = [&](std::size_t lane) {
+        return MarkedPart(sweep, tile, first, holding, block, lane);
+    };
+    return go_and_measure(sweep, tile, first, sweep.terms.maintenance > 0.0, begin);
 }
 
 // Events of a block as time goes.
@@ -188,16 +147,16 @@ WINDTUNNEL_INLINE void list_bits(std::uint64_t word, std::size_t base, Queue& qu
     queue.count = count;
 }
 
-// Calls `take` with every bar of a block, and with the lanes that its flags to enter and to leave
+// Calls `take` with each of `bars` bars, and with the lanes that its flags to enter and to leave
 // name.
 template <bool kPacked, bool kWhole, class Take>
 WINDTUNNEL_INLINE void read_bars(const Signals& door, const Signals::Tile& tile, std::size_t first,
-                                 const Take& take) {
+                                 std::size_t bars, const Take& take) {
     const std::size_t width = kWhole ? kLanes : tile.width;
     const std::size_t stride = door.row();
     const std::uint8_t* entries = door.entries_of(tile, first);
     const std::uint8_t* exits = door.exits_of(tile, first);
-    for (std::size_t k = 0; k < kMeasuredBars; ++k, entries += stride, exits += stride) {
+    for (std::size_t k = 0; k < bars; ++k, entries += stride, exits += stride) {
         __builtin_prefetch(entries + kMeasuredBars * stride);
         __builtin_prefetch(exits + kMeasuredBars * stride);
         take(k, read_flags<kPacked>(entries, width), read_flags<kPacked>(exits, width));
@@ -207,12 +166,12 @@ WINDTUNNEL_INLINE void read_bars(const Signals& door, const Signals::Tile& tile,
 // With the form of the flags known where it is compiled.
 template <class Take>
 WINDTUNNEL_INLINE void read_block(const Signals& door, const Signals::Tile& tile, std::size_t first,
-                                  const Take& take) {
+                                  std::size_t bars, const Take& take) {
     if (!door.packed()) {
-        read_bars<false, false>(door, tile, first, take);
+        read_bars<false, false>(door, tile, first, bars, take);
     } else if (tile.width == kLanes) {
-        read_bars<true, true>(door, tile, first, take);
+        read_bars<true, true>(door, tile, first, bars, take);
     } else {
-        read_bars<true, false>(door, tile, first, take);
+        read_bars<true, false>(door, tile, first, bars, take);
     }
 }

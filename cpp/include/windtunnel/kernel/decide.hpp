@@ -11,15 +11,22 @@ WINDTUNNEL_INLINE void note_size(Working& a, const Row& input) {
     a.peak_input = larger(a.peak_input, magnitude(input));
 }
 
-// Reads a tile of a row that is `row` numbers long. The next tiles come to this bar soon, and this
-// tile to the same place a block of rows later: no processor guesses either stride.
+inline constexpr std::size_t kRowsAhead = 32;
+
+// Asks for what follows a tile of a row that is `row` numbers long. The next tiles come to this bar
+// soon, and this tile to the rows below: no processor guesses either stride.
 template <class Number>
-WINDTUNNEL_INLINE Row read_tile(const Number* from, std::size_t row) {
+WINDTUNNEL_INLINE void prefetch_tile(const Number* from, std::size_t row) {
     for (std::size_t line = 0; line < kLanes * sizeof(Number); line += 64) {
         // Far enough ahead for memory to answer in time.
         __builtin_prefetch(reinterpret_cast<const char*>(from + 3 * kLanes) + line);
-        __builtin_prefetch(reinterpret_cast<const char*>(from + kMeasuredBars * row) + line);
+        __builtin_prefetch(reinterpret_cast<const char*>(from + kRowsAhead * row) + line);
     }
+}
+
+template <class Number>
+WINDTUNNEL_INLINE Row read_tile(const Number* from, std::size_t row) {
+    prefetch_tile(from, row);
     return Row(from);
 }
 

@@ -6,15 +6,15 @@
 // where they filled. Numbers come from the same operations as in advance_units, bit for bit.
 
 // Orders as time goes: a bar times kLanes plus a lane each.
-WINDTUNNEL_INLINE void list_orders(const Words& orders, Block& block, Queue& queue) {
+WINDTUNNEL_INLINE void list_orders(const Words& orders, std::size_t from, Block& block,
+                                   Queue& queue) {
     static_assert(kLanes == 16, "four bars fill a word");
     Words bar = 1;
-    for (std::size_t k = 0; k < kMeasuredBars; ++k) {
+    for (std::size_t k = from; k < from + kWordBars; ++k) {
         block.lanes[k] = lanes_with(orders, bar);
         bar = bar << 1;
     }
-    queue.count = 0;
-    for (std::size_t k = 0; k < kMeasuredBars; k += 4) {
+    for (std::size_t k = from; k < from + kWordBars; k += 4) {
         const std::uint32_t* lanes = block.lanes + k;
         const std::uint64_t early = lanes[0] | lanes[1] << kLanes;
         const std::uint64_t late = lanes[2] | lanes[3] << kLanes;
@@ -38,21 +38,27 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Lane& entry, co
 // end in it, and then nothing has changed.
 [[gnu::noinline]] inline bool advance_flags(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                             std::size_t first, Lane& units, Block& block) {
-    Words entries = 0, exits = 0, bar = 1;
-    read_block(sweep.door, tile.door, first,
-               [&](std::size_t, std::uint32_t enter, std::uint32_t leave) {
-                   add_lanes(entries, enter, bar);
-                   add_lanes(exits, leave, bar);
-                   bar = bar << 1;
-               });
-    const std::uint32_t live = bits_of(Row(tile.account.open) > 0.0);
-    // As long as nobody is liquidated: an order where what is decided is not what is held.
-    const Words before = found_set(entries, exits, tile.wishes[0]);
-    const Words after = hear(before, entries, exits);
-    const Words decided = delay(sweep.terms.fill) != 0 ? before : after;
-    const Words held = (decided << 1) | (words_of_lanes(tile.held[0]) & 1);
+    const Words live = words_of_lanes(bits_of(Row(tile.account.open) > 0.0));
+    const Words last = std::uint32_t{1} << (kWordBars - 1);
+    std::uint32_t wish = tile.wishes[0], held = tile.held[0];
     Queue queue;
-    list_orders((decided ^ held) & words_of_lanes(live), block, queue);
+    queue.count = 0;
+    for (std::size_t k = 0; k < kMeasuredBars; k += kWordBars) {
+        Words entries = 0, exits = 0, bar = 1;
+        read_block(sweep.door, tile.door, first + k, kWordBars,
+                   [&](std::size_t, std::uint32_t enter, std::uint32_t leave) {
+                       add_lanes(entries, enter, bar);
+                       add_lanes(exits, leave, bar);
+                       bar = bar << 1;
+                   });
+        // As long as nobody is liquidated: an order where what is decided is not what is held.
+        const Words before = found_set(entries, exits, wish);
+        const Words after = hear(before, entries, exits);
+        const Words decided = (delay(sweep.terms.fill) != 0 ? before : after) & live;
+        list_orders(decided ^ ((decided << 1) | (words_of_lanes(held) & 1)), k, block, queue);
+        wish = lanes_with(after, last);
+        held = lanes_with(decided, last);
+    }
     LaneAccounts state = accounts_before(tile.account, units);
     const double* price = sweep.market.fill_price.data() + first;
     if (!fill_one_by_one(queue, tile.door.entry, price, Rates(sweep.terms).trading, state, block) ||
@@ -60,8 +66,7 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Lane& entry, co
         return false;
     }
     keep_accounts(state, tile.account, units);
-    const Words last = std::uint32_t{1} << (kMeasuredBars - 1);
-    tile.wishes[0] = lanes_with(after, last);
-    tile.held[0] = lanes_with(decided, last) & live;
+    tile.wishes[0] = wish;
+    tile.held[0] = held;
     return true;
 }

@@ -79,3 +79,111 @@ WINDTUNNEL_INLINE void advance_returns(const Sweep<Exposures<Number>>& sweep,
     store(a, tile.account);
     finish_block(tile);
 }
+
+// One part of a tile through a block without a band: a target is held from its bar on, and nothing
+// has to be asked of an order.
+template <class Number>
+struct ReturnsPart {
+    const Number* target;  // the next to be read
+    const Number* last;    // of the block
+    std::size_t row;
+    const double* move;  // of the bar that comes next
+    double rate;
+    std::size_t lane;
+    Part held, equity, turnover, costs, exposure, peak_input;
+    Part coming;        // the target after what is held
+    Part cost, growth;  // of the bar that comes next
+    CountPart fills{};
+    Truth broke{};
+
+    struct Bar {
+        Part equity;
+    };
+
+    ReturnsPart() = default;
+    WINDTUNNEL_INLINE ReturnsPart(const Sweep<Exposures<Number>>& sweep,
+                                  const Tile<Exposures<Number>>& tile, const Number* first_target,
+                                  const double* moves, const Lane& holding, std::size_t from)
+        : target(first_target + from),
+          last(target + (kMeasuredBars - 1) * sweep.door.configurations),
+          row(sweep.door.configurations),
+          move(moves),
+          rate(Rates(sweep.terms).trading),
+          lane(from),
+          held(load_part(holding.value + lane)),
+          equity(load_part(tile.account.equity.value + lane)),
+          turnover(load_part(tile.account.turnover.value + lane)),
+          costs(load_part(tile.account.costs.value + lane)),
+          exposure(load_part(tile.account.exposure.value + lane)),
+          peak_input(load_part(tile.account.peak_input.value + lane)) {
+        read();
+        order();
+        read();
+    }
+
+    // Beyond the block the last target comes again, which orders nothing.
+    WINDTUNNEL_INLINE void read() {
+        if (lane == 0) prefetch_tile(target, row);
+        coming = load_part(target);
+        target = target < last ? target + row : last;
+    }
+
+    WINDTUNNEL_INLINE void order() {
+        const Part turned = magnitude(coming - held);
+        const Part gain = held * *move++;
+        cost = turned * rate;
+        growth = 1.0 + (gain - cost);
+        turnover += turned;
+        fills = count_where(less(Part{}, turned), fills);
+        held = coming;
+    }
+
+    // What comes is read two bars ahead, and ordered one, so that nothing waits for it.
+    template <bool kChecks>
+    WINDTUNNEL_INLINE Bar bar(std::size_t) {
+        costs += cost * equity;
+        equity = equity * growth;
+        const Part size = magnitude(held);
+        peak_input = larger(peak_input, size);
+        exposure += size;
+        // Not "zero or below": a target that is no number has no order.
+        if constexpr (kChecks) broke = either(broke, neither(less(Part{}, equity)));
+        order();
+        read();
+        return {equity};
+    }
+
+    WINDTUNNEL_INLINE void mark(const Bar&, Part) {}
+
+    WINDTUNNEL_INLINE void store(Account<Lane>& account) const {
+        const auto keep = [this](Part part, Lane& in) { store_part(part, in.value + lane); };
+        keep(equity, account.equity);
+        keep(turnover, account.turnover);
+        keep(costs, account.costs);
+        keep(exposure, account.exposure);
+        keep(peak_input, account.peak_input);
+        keep(load_part(account.fills.value + lane) + numbers(fills), account.fills);
+    }
+};
+
+// A block without a band, without interest, and with targets that are numbers; false if that does
+// not hold, or an account comes to its end in it, and then nothing has changed.
+template <class Number>
+[[gnu::noinline]] bool advance_returns_by_parts(const Sweep<Exposures<Number>>& sweep,
+                                                Tile<Exposures<Number>>& tile, std::size_t first,
+                                                Lane& held) {
+    if (first == 0 || tile.width != kLanes || any(Row(tile.account.band) != 0.0)) return false;
+    double moves[kMeasuredBars + 1] = {};
+    const double* mark = sweep.market.mark.data() + first;
+    for (std::size_t k = 0; k < kMeasuredBars; ++k)
+        moves[k] = (mark[k] - mark[k - 1]) / mark[k - 1];
+    const std::size_t row = sweep.door.configurations;
+    const Number* target =
+        sweep.door.values + (first - delay(sweep.terms.fill)) * row + tile.door.first;
+    const auto begin = [&](std::size_t lane) {
+        return ReturnsPart<Number>(sweep, tile, target, moves, held, lane);
+    };
+    if (!go_and_measure(sweep, tile, first, false, begin)) return false;
+    Row(target + (kMeasuredBars - 1) * row).store(held);
+    return true;
+}

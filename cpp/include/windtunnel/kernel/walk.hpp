@@ -6,10 +6,7 @@ WINDTUNNEL_INLINE bool is_whole(const Sweep<Door>& sweep, std::size_t first, std
     const std::size_t lag = delay(sweep.terms.fill);
     if (last - first != kMeasuredBars || first < lag) return false;
     if (lag > 0 && !sweep.market.listed[first - lag]) return false;
-    for (std::size_t t = first; t < last; ++t) {
-        if (!sweep.market.tradable[t]) return false;
-    }
-    return true;
+    return std::memchr(sweep.market.tradable.data() + first, 0, kMeasuredBars) == nullptr;
 }
 
 // A block in a shorter way than bar by bar, where there is one; false if there is none.
@@ -25,6 +22,11 @@ WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>& sweep, Tile<Door>& tile, s
             return true;
         }
         if (tile.measured != nullptr) tile.measured->waiting = waiting;
+    } else if constexpr (kRules == Rules::returns) {
+        const bool is_financed =
+            sweep.terms.borrow_rate() > 0.0 || sweep.terms.financing_rate() > 0.0;
+        return !is_financed && is_whole(sweep, first, last) &&
+               advance_returns_by_parts(sweep, tile, first, units);
     }
     return false;
 }

@@ -182,7 +182,7 @@ WINDTUNNEL_INLINE bool fill_one_by_one(const Queue& queue, const Sweep<Signals>&
     StopState& stops = tile.stops[0];
     Watched watched{tile.wishes[0], tile.held[0], side * Row(stops.entry),
                     Row(tile.door.watch.best), Row(stops.since)};
-    read_block(sweep.door, tile.door, first,
+    read_block(sweep.door, tile.door, first, kMeasuredBars,
                [&](std::size_t k, std::uint32_t enter, std::uint32_t leave) {
                    block.entries[k] = enter;
                    block.leaves[k] = leave;

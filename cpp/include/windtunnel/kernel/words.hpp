@@ -1,7 +1,8 @@
-// Words of bits, one a lane, a bit a bar: what is true of a lane throughout a block of bars.
+// Words of bits, one a lane, a bit a bar: what is true of a lane throughout part of a block.
 // Compiled once for each level; see levels.hpp.
 
-static_assert(kMeasuredBars == 32, "a bar of a block is a bit of a word");
+inline constexpr std::size_t kWordBars = 32;
+static_assert(kMeasuredBars % kWordBars == 0, "words fill a block");
 
 inline constexpr std::size_t kWordWidth = 2 * WINDTUNNEL_WIDTH;  // words that fill a vector
 inline constexpr std::size_t kWordParts = kLanes / kWordWidth;

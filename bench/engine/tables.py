@@ -145,6 +145,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "W1 long": lambda: flags(Size(100_000, 1, 1_000), 50, with_stops=False),
     "W2": lambda: targets(Size(10_000, 1, 1_000), 1_000, 3),
     "W2s": lambda: return_arithmetic.work(Size(10_000, 1, 1_000)),
+    "W2s, from memory": lambda: return_arithmetic.work(Size(10_000, 1, 16_000), tables=False),
     "W2b": lambda: shared_scores(Size(10_000, 1, 10_000), 0.97),
     "W2b, scores without memory": lambda: shared_scores(Size(10_000, 1, 10_000), 0.0),
     "W3": lambda: targets(Size(2_500, 100, 100), 100, 2),

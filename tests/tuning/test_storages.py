@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 import urllib.request
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -103,6 +105,25 @@ def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(RunError, match=r"nobody@127\.0\.0\.1:1/none.*cannot be opened"):
         open_mirror("postgresql://nobody@127.0.0.1:1/none", tmp_path, "x")
+
+
+def test_a_database_that_fails_under_way_is_named_and_caught_up(tmp_path: Path) -> None:
+    def rename(table: str, name: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+            database.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+    mirror = open_mirror("sqlite", tmp_path, "x")
+    strategy = OptunaStrategy(SEARCH, seed=1, cohort=6, mirror=mirror)
+    told = tell(strategy, 1)
+    rename("trial_values", "gone")
+    with pytest.raises(RunError, match=r"'sqlite' takes no trials \(.*no such table") as failed:
+        tell(strategy, 1)
+    assert "resume the run" in str(failed.value)
+    rename("gone", "trial_values")
+    assert len(back("sqlite", tmp_path, "x").trials) == 6  # a cohort is there whole, or not at all
+    again = open_mirror("sqlite", tmp_path, "x")
+    tell(OptunaStrategy(SEARCH, seed=1, cohort=6, mirror=again, history=told), 1)
+    assert len(back("sqlite", tmp_path, "x").trials) == 12
 
 
 class Silent(WSGIRequestHandler):

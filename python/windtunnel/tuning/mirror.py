@@ -135,8 +135,8 @@ class TrialMirror:
         Raises
         ------
         RunError
-            A trial is in the mirror with other parameters, state, value or attributes, or
-            trials before the first outcome are missing.
+            A trial is in the mirror with other parameters, state, value or attributes, trials
+            before the first outcome are missing, or the storage cannot be written to.
         """
         new: list[FrozenTrial] = []
         for outcome in outcomes:
@@ -154,7 +154,15 @@ class TrialMirror:
                     f"ends at trial {len(self._trials) - 1}, before trial {outcome.number}"
                 )
         if new:
-            self._write(self._study, new)
+            try:
+                self._write(self._study, new)
+            except Exception as error:  # a disk or a database, by its driver's class
+                raise RunError(
+                    f"tuning.storage: {self.place!r} takes no trials "
+                    f"({str(error).splitlines()[0] or type(error).__name__})",
+                    "The run's own records have them: mend the storage and resume the run, which "
+                    "adds what is missing, or set tuning.storage to 'journal'",
+                ) from error
             self._trials += new
 
     def _disagreement(self, problem: str) -> RunError:

@@ -14,7 +14,6 @@ struct Account {
     Values band;         // no order while the exposure is this near to its target; closed: infinite
     Values short_value;  // value of short positions at the last mark
     Values equity;       // at the last mark
-    Values inverse;      // one over it, which exposures and returns share
     Values turnover;
     Values costs;
     Values financing;
@@ -29,7 +28,6 @@ inline void open_account(Account<Lane>& account, double initial_cash) {
     account = {};
     account.cash.fill(initial_cash);
     account.equity.fill(initial_cash);
-    account.inverse.fill(1.0 / initial_cash);
     account.open.fill(1.0);
     account.liquidated.fill(-1.0);
 }

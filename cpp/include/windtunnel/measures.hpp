@@ -32,7 +32,7 @@ struct Measures {
 struct MeasuredTile {
     Measures<Lane> so_far;
     Lane equity[kMeasuredBars + 1];
-    Lane inverse[kMeasuredBars + 1];  // one over the equity: a division is dear, so bars share it
+    Lane inverse;  // one over the first of them
     std::size_t waiting = 0;
     std::size_t measured = 0;
     bool may_be_ruined = false;  // an equity at or below zero is among them
@@ -43,7 +43,7 @@ struct MeasuredTile {
         so_far.by_peak.fill(1.0 / initial_cash);
         so_far.alive.fill(1.0);
         equity[0].fill(initial_cash);
-        inverse[0].fill(1.0 / initial_cash);
+        inverse.fill(1.0 / initial_cash);
         waiting = measured = 0;
         may_be_ruined = false;
     }

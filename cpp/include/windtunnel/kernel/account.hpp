@@ -11,7 +11,6 @@ WINDTUNNEL_INLINE void load(Working& a, const Account<Lane>& from) {
     a.band = Row(from.band);
     a.short_value = Row(from.short_value);
     a.equity = Row(from.equity);
-    a.inverse = Row(from.inverse);
     a.turnover = Row(from.turnover);
     a.costs = Row(from.costs);
     a.financing = Row(from.financing);
@@ -28,7 +27,6 @@ WINDTUNNEL_INLINE void store(const Working& a, Account<Lane>& to) {
     a.band.store(to.band);
     a.short_value.store(to.short_value);
     a.equity.store(to.equity);
-    a.inverse.store(to.inverse);
     a.turnover.store(to.turnover);
     a.costs.store(to.costs);
     a.financing.store(to.financing);
@@ -131,7 +129,6 @@ WINDTUNNEL_INLINE bool mark_to_close(Working& a, Lane* units, const double* mark
         close_broken(a, units, instruments, broke, cost, bar);
         gross = select(broke, 0.0, gross);
     }
-    a.inverse = 1.0 / a.equity;
-    a.exposure = select(gross > 0.0, a.exposure + gross * a.inverse, a.exposure);
+    a.exposure = select(gross > 0.0, a.exposure + gross * (1.0 / a.equity), a.exposure);
     return closes;
 }

@@ -208,7 +208,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
         if (closes) [[unlikely]]
             ask_units(tile, units, instruments);
         if (hears_late) observe(sweep.door, tile, market, t);
-        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity, a.inverse);
+        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }

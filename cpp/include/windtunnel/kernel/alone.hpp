@@ -61,9 +61,8 @@ template <class Door>
         if (rates.borrow > 0.0) a.short_value = select(value < 0.0, 0.0 - value, 0.0);
         if (any(a.equity <= gross * rates.maintenance)) [[unlikely]]
             return false;
-        a.inverse = 1.0 / a.equity;
-        a.exposure += gross * a.inverse;
-        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity, a.inverse);
+        a.exposure += gross * (1.0 / a.equity);
+        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }

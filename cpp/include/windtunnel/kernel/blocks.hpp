@@ -71,7 +71,7 @@ struct MarkedPart {
     const double* closes;
     double maintenance;
     std::size_t lane;
-    Part cash, units, exposure, equity, inverse;
+    Part cash, units, exposure, equity;
     Truth broke{};
 
     struct Bar {
@@ -105,13 +105,11 @@ struct MarkedPart {
     WINDTUNNEL_INLINE void mark(const Bar& bar, Part by_equity) {
         exposure += bar.gross * by_equity;
         equity = bar.equity;
-        inverse = by_equity;
     }
 
     WINDTUNNEL_INLINE void store(Account<Lane>& account) const {
         store_part(exposure, account.exposure.value + lane);
         store_part(equity, account.equity.value + lane);
-        store_part(inverse, account.inverse.value + lane);
     }
 };
 

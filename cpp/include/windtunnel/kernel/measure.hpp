@@ -4,10 +4,8 @@
 // that a history in pieces is measured as the whole is, bit for bit.
 
 // A bar that is to be measured with its block.
-WINDTUNNEL_INLINE void keep_bar(MeasuredTile& tile, const Row& equity, const Row& inverse) {
-    ++tile.waiting;
-    equity.store(tile.equity[tile.waiting]);
-    inverse.store(tile.inverse[tile.waiting]);
+WINDTUNNEL_INLINE void keep_bar(MeasuredTile& tile, const Row& equity) {
+    equity.store(tile.equity[++tile.waiting]);
 }
 
 // Joins the moments of `b` bars to those of the `a` before them: the factors, which all lanes share
@@ -61,7 +59,7 @@ struct MeasuredPart {
           under(counts(row(tile.so_far.under, lane))),
           longest(counts(row(tile.so_far.longest, lane))),
           before(row(tile.equity[0], lane)),
-          by_before(row(tile.inverse[0], lane)) {}
+          by_before(row(tile.inverse, lane)) {}
 
     // The return of the next bar. From the bar after the ruin there are none.
     WINDTUNNEL_INLINE Part gain_of(Part now) const {
@@ -117,7 +115,7 @@ struct MeasuredPart {
         Measures<Lane>& to = tile.so_far;
         const auto keep = [lane](Part part, Lane& in) { store_part(part, in.value + lane); };
         keep(before, tile.equity[0]);
-        keep(by_before, tile.inverse[0]);
+        keep(by_before, tile.inverse);
         keep(peak, to.peak);
         keep(by_peak, to.by_peak);
         keep(numbers(under), to.under);
@@ -155,7 +153,8 @@ WINDTUNNEL_INLINE void measure_part(MeasuredTile& tile, const Joint& joint, std:
     const auto at = [lane](const Lane& bar) { return load_part(bar.value + lane); };
     part.begin(at(tile.equity[1]));
     for (std::size_t k = 1; k <= tile.waiting; ++k) {
-        part.bar(at(tile.equity[k]), at(tile.inverse[k]));
+        const Part now = at(tile.equity[k]);
+        part.bar(now, 1.0 / now);
     }
     part.store(tile, joint, lane);
 }

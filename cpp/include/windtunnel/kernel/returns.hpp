@@ -71,7 +71,7 @@ WINDTUNNEL_INLINE void advance_returns(const Sweep<Exposures<Number>>& sweep,
             close_ruined(a, held, instruments, sweep.past + t);
         }
         for (std::size_t n = 0; n < instruments; ++n) a.exposure += magnitude(Row(held[n]));
-        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity, 1.0 / a.equity);
+        if (tile.measured != nullptr) keep_bar(*tile.measured, a.equity);
         if (sweep.results.equity != nullptr) {
             write_row(sweep.results.equity, sweep, tile, t, a.equity);
         }

@@ -24,7 +24,7 @@ inline std::size_t block_bars(std::size_t instruments) {
 }
 
 // Most tiles that one thread advances together through time.
-inline constexpr std::size_t kGroupTiles = 8;
+inline constexpr std::size_t kGroupTiles = 16;
 
 template <class Door>
 void write_totals(const Sweep<Door>& sweep, const Tile<Door>& tile) {

@@ -91,7 +91,6 @@ struct ReturnsPart {
     double rate;
     std::size_t lane;
     Part held, equity, turnover, costs, exposure, peak_input;
-    Part coming;        // the target after what is held
     Part cost, growth;  // of the bar that comes next
     CountPart fills{};
     Truth broke{};
@@ -116,29 +115,24 @@ struct ReturnsPart {
           costs(load_part(tile.account.costs.value + lane)),
           exposure(load_part(tile.account.exposure.value + lane)),
           peak_input(load_part(tile.account.peak_input.value + lane)) {
-        read();
         order();
-        read();
     }
 
-    // Beyond the block the last target comes again, which orders nothing.
-    WINDTUNNEL_INLINE void read() {
-        if (lane == 0) prefetch_tile(target, row);
-        coming = load_part(target);
-        target = target < last ? target + row : last;
-    }
-
+    // What the next bar does. Beyond the block the last target comes again, which orders nothing.
     WINDTUNNEL_INLINE void order() {
-        const Part turned = magnitude(coming - held);
+        if (lane == 0) prefetch_tile(target, row);
+        const Part next = load_part(target);
+        target = target < last ? target + row : last;
+        const Part turned = magnitude(next - held);
         const Part gain = held * *move++;
         cost = turned * rate;
         growth = 1.0 + (gain - cost);
         turnover += turned;
         fills = count_where(less(Part{}, turned), fills);
-        held = coming;
+        held = next;
     }
 
-    // What comes is read two bars ahead, and ordered one, so that nothing waits for it.
+    // A bar is ordered for while the one before is on its way, so that nothing waits for it.
     template <bool kChecks>
     WINDTUNNEL_INLINE Bar bar(std::size_t) {
         costs += cost * equity;
@@ -149,7 +143,6 @@ struct ReturnsPart {
         // Not "zero or below": a target that is no number has no order.
         if constexpr (kChecks) broke = either(broke, neither(less(Part{}, equity)));
         order();
-        read();
         return {equity};
     }
 

@@ -16,6 +16,8 @@ from works import FEE, YEAR, Size, make_panel, make_targets
 
 from windtunnel.backtest.engine import run_exposures
 
+BEYOND_CACHES = 2**29  # bytes
+
 
 def _numpy(plain: np.ndarray, moves: np.ndarray) -> Metrics:
     held = np.vstack([np.zeros((1, plain.shape[1]), np.float32), plain[:-1]])
@@ -48,9 +50,6 @@ def _polars(frame: object, moves: np.ndarray) -> Metrics:
         )
     ]
     return dict(zip(("total_return", "sharpe", "max_drawdown"), map(np.array, found), strict=True))
-
-
-BEYOND_CACHES = 2**29  # bytes
 
 
 def work(size: Size, *, tables: bool = True) -> tuple[Size, list[Contestant]]:

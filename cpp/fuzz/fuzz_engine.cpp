@@ -14,13 +14,10 @@ namespace {
 
 // Return arithmetic has no log; its equity is the same whoever shares a tile, and a tile that is
 // not full goes bar by bar.
-template <class Number>
-void check_returns(Case& world, const std::vector<Number>& exposures, std::size_t cut) {
-    const std::size_t C = world.configurations, N = world.instruments;
-    const auto door = [&](std::size_t first) {
-        return windtunnel::Exposures<Number>{exposures.data() + first * N * C, world.band.data(),
-                                             C};
-    };
+template <class Number, class OpenDoor>
+void check_returns(const Case& world, const std::vector<Number>& exposures, const OpenDoor& door,
+                   std::size_t cut) {
+    const std::size_t C = world.configurations;
     const Found found = run_case(world, door, false, false, 1);
     require_finite(found);
     require_metrics(world, found);
@@ -31,7 +28,7 @@ void check_returns(Case& world, const std::vector<Number>& exposures, std::size_
                             "two pieces are the whole");
     }
     const std::size_t last = C - 1;
-    std::vector<Number> alone(world.bars * N);
+    std::vector<Number> alone(world.bars * world.instruments);
     for (std::size_t i = 0; i < alone.size(); ++i) alone[i] = exposures[i * C + last];
     Found single(world.bars, 1);
     const windtunnel::Exposures<Number> narrow{alone.data(), world.band.data() + last, 1};
@@ -46,24 +43,24 @@ void check_returns(Case& world, const std::vector<Number>& exposures, std::size_
 
 template <class Number>
 void check_exposures(Case& world, Bytes& bytes, std::size_t cut) {
-    const std::size_t count = world.bars * world.instruments * world.configurations;
+    const std::size_t row = world.instruments * world.configurations;
+    const std::size_t count = world.bars * row;
     const bool by_returns = bytes.flag(), calm = bytes.flag();
     const auto exposures =
         calm ? world.draw_many<Number>(count, {0.0, 0.0, 0.5, 0.5, 1.0, -0.25, 1.5})
              : world.draw_many<Number>(count, {kNone, kNone, kNone, 0.0, 0.0, 0.5, 0.5, 0.25, 1.0,
                                                1.0, 0.75, -1.0, -1.0, -0.5, -0.25, 3.0, 1000.0});
     if (calm) std::ranges::fill(world.band, 0.0);
+    const auto door = [&](std::size_t first) {
+        return windtunnel::Exposures<Number>{exposures.data() + first * row, world.band.data(),
+                                             world.configurations};
+    };
     if (by_returns) {
         world.keep_to_returns(calm);
-        check_returns(world, exposures, cut);
-        return;
+        check_returns(world, exposures, door, cut);
+    } else {
+        check_case(world, door, false, cut);
     }
-    const auto door = [&](std::size_t first) {
-        return windtunnel::Exposures<Number>{
-            exposures.data() + first * world.instruments * world.configurations, world.band.data(),
-            world.configurations};
-    };
-    check_case(world, door, false, cut);
 }
 
 void check_policies(Case& world, Bytes& bytes, std::size_t cut) {

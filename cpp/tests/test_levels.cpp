@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <random>
-#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -69,18 +68,6 @@ void check_alone(const World& world, const std::vector<Number>& exposures, doubl
     CHECK(equal);
 }
 
-World without_holes(std::size_t bars) {
-    std::mt19937 random(9);
-    std::normal_distribution<double> step(0.0, 0.05);
-    std::vector<double> opens(bars), closes(bars);
-    double price = 100.0;
-    for (std::size_t t = 0; t < bars; ++t) {
-        opens[t] = price *= std::exp(step(random));
-        closes[t] = price *= std::exp(step(random));
-    }
-    return {std::move(opens), std::move(closes)};
-}
-
 }  // namespace
 
 int main() {
@@ -109,7 +96,7 @@ int main() {
     CHECK(std::ranges::any_of(reference.liquidated, [](auto bar) { return bar >= 0; }));
 
     // Return arithmetic takes full tiles by blocks of bars; some are ruined in theirs.
-    const World whole = without_holes(400);
+    const World whole(9, 400, 1, false);
     Terms quick;
     quick.fee = 0.001;
     quick.fill = windtunnel::Fill::next_close;

@@ -27,8 +27,8 @@ struct World {
           close(std::move(closes)),
           tradable(bars, 1) {}
 
-    // Random walks with missing and untradable bars.
-    World(std::uint32_t seed, std::size_t T, std::size_t N)
+    // Random walks, with missing and untradable bars unless told otherwise.
+    World(std::uint32_t seed, std::size_t T, std::size_t N, bool has_holes = true)
         : bars(T), instruments(N), open(T * N), close(T * N), tradable(T * N) {
         std::mt19937 random(seed);
         std::normal_distribution<double> step(0.0, 0.05);
@@ -37,8 +37,8 @@ struct World {
             double& price = last[i % N];
             open[i] = price *= std::exp(step(random));
             close[i] = price *= std::exp(step(random));
-            tradable[i] = random() % 8 != 0;
-            if (random() % 8 == 0) open[i] = close[i] = kNone;
+            tradable[i] = random() % 8 != 0 || !has_holes;
+            if (random() % 8 == 0 && has_holes) open[i] = close[i] = kNone;
         }
     }
 

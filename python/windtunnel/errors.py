@@ -145,3 +145,8 @@ class ServiceError(WindtunnelError):
     """The prediction service was set up in a way that cannot work."""
 
     exit_code = 13
+
+
+def first_line(error: Exception) -> str:
+    """What a foreign error says first, for a message of ours; its class where it says nothing."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

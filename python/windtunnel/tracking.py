@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from windtunnel.errors import RunError
+from windtunnel.errors import RunError, first_line
 
 if TYPE_CHECKING:
     from windtunnel.runs import Run
@@ -60,7 +60,7 @@ def track(run: Run, uri: str) -> str:
             client.set_terminated(made)
     except (MlflowException, OSError) as error:
         raise RunError(
-            f"tuning.mlflow: {uri!r} cannot be written ({str(error).splitlines()[0]})",
+            f"tuning.mlflow: {uri!r} cannot be written ({first_line(error)})",
             "The run itself is complete; mend the tracking store and run it again to log it",
         ) from error
     return str(made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,9 +18,24 @@ from windtunnel.backtest.oracle_returns import simulate_returns
 from windtunnel.errors import BacktestError
 from windtunnel.metrics.financial import financial_metrics
 
+if TYPE_CHECKING:
+    from windtunnel.backtest.oracle_account import Ledger
+    from windtunnel.backtest.result import BacktestResult
+
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 FREE = Costs(fee=0.0, half_spread=0.0, borrow_apr=0.0, financing_apr=0.0)
 CLOSES = Execution("next_close", 100.0)
+
+
+def assert_is(result: BacktestResult, c: int, ledger: Ledger) -> None:
+    scale = float(np.abs(ledger.equity).max())
+    np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
+    for name in ("turnover", "costs", "financing", "exposure"):
+        np.testing.assert_allclose(
+            getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-9, err_msg=name
+        )
+    for name in ("fills", "dropped", "liquidated"):
+        assert getattr(result, name)[c] == getattr(ledger, name), name
 
 
 def test_exposure_times_return_minus_cost_times_turnover(make_panel) -> None:
@@ -67,14 +83,7 @@ def test_it_equals_the_specification(random_world, seed) -> None:
     result = run_exposures(market.panel, targets, band=band, by_returns=True, **terms)
     for c in range(width):
         ledger = simulate_returns(market.panel, targets[:, :, c], band=float(band[c]), **terms)
-        scale = float(np.abs(ledger.equity).max())
-        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
-        for name in ("turnover", "costs", "financing", "exposure"):
-            np.testing.assert_allclose(
-                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-9, err_msg=name
-            )
-        for name in ("fills", "dropped", "liquidated"):
-            assert getattr(result, name)[c] == getattr(ledger, name), name
+        assert_is(result, c, ledger)
 
 
 @settings(max_examples=500 if THOROUGH else 40, deadline=None)
@@ -98,14 +107,7 @@ def test_whole_blocks_equal_the_specification(random_world, seed) -> None:
     )
     for c in draw.choice(width, 3, replace=False):
         ledger = simulate_returns(market.panel, targets[:, :, c], band=0.0, **terms)
-        scale = float(np.abs(ledger.equity).max())
-        np.testing.assert_allclose(result.equity[:, c], ledger.equity, rtol=1e-9, atol=1e-9 * scale)
-        for name in ("turnover", "costs", "exposure"):
-            np.testing.assert_allclose(
-                getattr(result, name)[c], getattr(ledger, name), rtol=1e-9, atol=1e-9, err_msg=name
-            )
-        for name in ("fills", "liquidated"):
-            assert getattr(result, name)[c] == getattr(ledger, name), name
+        assert_is(result, int(c), ledger)
     if with_metrics:
         after = financial_metrics(result.equity, initial=1e5, periods_per_year=52.0)
         for name, values in result.metrics.items():

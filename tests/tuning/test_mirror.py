@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from windtunnel.config.study import Choice, FloatRange
 from windtunnel.errors import RunError
-from windtunnel.tuning.mirror import _journal
+from windtunnel.tuning.mirror import _journal, open_mirror
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome, settle
 
@@ -199,3 +199,18 @@ def test_the_dashboard_serves_the_journal(tmp_path: Path) -> None:
             study = json.load(answer)
         server.shutdown()
     assert len(study["trials"]) == 6
+
+
+def test_a_write_that_fails_without_a_word_is_named_by_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = open_mirror("journal", tmp_path, "study")
+    assert mirror is not None
+
+    def fail(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(mirror, "_write", fail)
+    outcome = Outcome(0, {}, 1.0, "complete", {}, {})
+    with pytest.raises(RunError, match=r"takes no trials \(OSError\)"):
+        mirror.add([outcome], lambda _: {})

@@ -32,7 +32,6 @@ struct Measures {
 struct MeasuredTile {
     Measures<Lane> so_far;
     Lane equity[kMeasuredBars + 1];
-    Lane inverse;  // one over the first of them
     std::size_t waiting = 0;
     std::size_t measured = 0;
     bool may_be_ruined = false;  // an equity at or below zero is among them
@@ -43,7 +42,6 @@ struct MeasuredTile {
         so_far.by_peak.fill(1.0 / initial_cash);
         so_far.alive.fill(1.0);
         equity[0].fill(initial_cash);
-        inverse.fill(1.0 / initial_cash);
         waiting = measured = 0;
         may_be_ruined = false;
     }

@@ -41,6 +41,7 @@ struct Terms {
     double trading_rate() const { return fee + half_spread; }
     double borrow_rate() const { return borrow_apr / periods_per_year; }
     double financing_rate() const { return financing_apr / periods_per_year; }
+    bool charges_interest() const { return borrow_rate() > 0.0 || financing_rate() > 0.0; }
 };
 
 }  // namespace windtunnel

@@ -22,7 +22,7 @@ from windtunnel.data.quality import (
     when,
 )
 from windtunnel.data.samples import sample_path
-from windtunnel.errors import DataError
+from windtunnel.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from windtunnel.config.study import DataSection
@@ -120,7 +120,7 @@ def normalise_bars(frame: pl.DataFrame | pl.LazyFrame, data: DataSection) -> pl.
         known = lazy.select(pl.col("symbol").unique()).collect()["symbol"] if missing else None
     except (PolarsError, OSError) as error:
         raise DataError(
-            f"data.source: the bars cannot be read: {_first_line(error)}",
+            f"data.source: the bars cannot be read: {first_line(error)}",
             "Mend the value or the file",
         ) from None
     if known is not None:
@@ -257,7 +257,3 @@ def _moment(text: str | None, field: str) -> datetime | None:
 def _span(data: DataSection) -> str:
     """Say between which bounds bars were looked for."""
     return f"between {data.start or 'the first bar'} and {data.end or 'the last bar'}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

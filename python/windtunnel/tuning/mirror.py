@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from windtunnel.errors import RunError, TuningError
+from windtunnel.errors import RunError, TuningError, first_line
 from windtunnel.tuning.database import CohortDatabase
 from windtunnel.tuning.journal import CohortJournal
 
@@ -118,7 +118,7 @@ class TrialMirror:
             raise self._disagreement(f"is not a readable Optuna storage ({error})") from error
         except Exception as error:  # a database has errors of its own, by its driver
             raise RunError(
-                f"tuning.storage: {place!r} cannot be opened ({str(error).splitlines()[0]})",
+                f"tuning.storage: {place!r} cannot be opened ({first_line(error)})",
                 "Start the database or mend the URL, or set tuning.storage to 'journal'",
             ) from error
         if self._study.directions != wanted:
@@ -158,8 +158,7 @@ class TrialMirror:
                 self._write(self._study, new)
             except Exception as error:  # a disk or a database, by its driver's class
                 raise RunError(
-                    f"tuning.storage: {self.place!r} takes no trials "
-                    f"({str(error).splitlines()[0] or type(error).__name__})",
+                    f"tuning.storage: {self.place!r} takes no trials ({first_line(error)})",
                     "The run's own records have them: mend the storage and resume the run, which "
                     "adds what is missing, or set tuning.storage to 'journal'",
                 ) from error

@@ -180,7 +180,7 @@ WINDTUNNEL_INLINE void advance_units(const Sweep<Door>& sweep, Tile<Door>& tile,
                                      std::size_t last, std::size_t instruments, Lane* units) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
-    const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
+    const bool is_financed = sweep.terms.charges_interest();
     const bool hears_late = delay(sweep.terms.fill) != 0;
     Working a;
     load(a, tile.account);

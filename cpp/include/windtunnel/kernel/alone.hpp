@@ -38,7 +38,7 @@ template <class Door>
                                      std::size_t last, Lane& holding) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
-    const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
+    const bool is_financed = sweep.terms.charges_interest();
     const std::size_t lag = delay(sweep.terms.fill);
     Working a;
     load(a, tile.account);

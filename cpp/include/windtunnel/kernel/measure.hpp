@@ -59,7 +59,7 @@ struct MeasuredPart {
           under(counts(row(tile.so_far.under, lane))),
           longest(counts(row(tile.so_far.longest, lane))),
           before(row(tile.equity[0], lane)),
-          by_before(row(tile.inverse, lane)) {}
+          by_before(1.0 / before) {}
 
     // The return of the next bar. From the bar after the ruin there are none.
     WINDTUNNEL_INLINE Part gain_of(Part now) const {
@@ -115,7 +115,6 @@ struct MeasuredPart {
         Measures<Lane>& to = tile.so_far;
         const auto keep = [lane](Part part, Lane& in) { store_part(part, in.value + lane); };
         keep(before, tile.equity[0]);
-        keep(by_before, tile.inverse);
         keep(peak, to.peak);
         keep(by_peak, to.by_peak);
         keep(numbers(under), to.under);

@@ -20,7 +20,7 @@ WINDTUNNEL_INLINE void advance_returns(const Sweep<Exposures<Number>>& sweep,
                                        std::size_t last, std::size_t instruments, Lane* held) {
     const Market& market = sweep.market;
     const Rates rates(sweep.terms);
-    const bool is_financed = rates.borrow > 0.0 || rates.financing > 0.0;
+    const bool is_financed = sweep.terms.charges_interest();
     const std::size_t lag = delay(sweep.terms.fill);
     Working a;
     load(a, tile.account);

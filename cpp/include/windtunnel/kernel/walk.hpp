@@ -23,9 +23,7 @@ WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>& sweep, Tile<Door>& tile, s
         }
         if (tile.measured != nullptr) tile.measured->waiting = waiting;
     } else if constexpr (kRules == Rules::returns) {
-        const bool is_financed =
-            sweep.terms.borrow_rate() > 0.0 || sweep.terms.financing_rate() > 0.0;
-        return !is_financed && is_whole(sweep, first, last) &&
+        return !sweep.terms.charges_interest() && is_whole(sweep, first, last) &&
                advance_returns_by_parts(sweep, tile, first, units);
     }
     return false;
@@ -34,8 +32,7 @@ WINDTUNNEL_INLINE bool go_by_block(const Sweep<Door>& sweep, Tile<Door>& tile, s
 template <Rules kRules>
 WINDTUNNEL_INLINE bool go_by_block(const Sweep<Signals>& sweep, Tile<Signals>& tile,
                                    std::size_t first, std::size_t last, Lane& units) {
-    if (sweep.terms.borrow_rate() > 0.0 || sweep.terms.financing_rate() > 0.0) return false;
-    if (!is_whole(sweep, first, last)) return false;
+    if (sweep.terms.charges_interest() || !is_whole(sweep, first, last)) return false;
     // Made once a thread, so that lanes nobody looks at hold numbers and not just anything.
     static thread_local StoppedBlock block{};
     if constexpr (kRules == Rules::plain) {

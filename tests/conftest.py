@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 # Before anything imports JAX. An implicit mix of types is an error in tests: on the way to a
 # user it would be a silent change of precision.
@@ -25,7 +26,11 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 # `deadline=None`: the first example of a property often pays for a compilation.
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("hunt", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+# Hypothesis mixes the literals of every loaded local module into its examples. Scripts that some
+# tests load would let the examples depend on what a worker has run before, derandomized or not.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

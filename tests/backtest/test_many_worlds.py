@@ -18,7 +18,7 @@ from windtunnel.backtest.oracle_stops import StopRules
 from windtunnel.backtest.policy import Policies
 from windtunnel.backtest.stops import Stops
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE", "dev") != "dev"
 
 
 @pytest.mark.slow

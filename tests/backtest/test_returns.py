@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from windtunnel.backtest.oracle_account import Ledger
     from windtunnel.backtest.result import BacktestResult
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE", "dev") != "dev"
 FREE = Costs(fee=0.0, half_spread=0.0, borrow_apr=0.0, financing_apr=0.0)
 CLOSES = Execution("next_close", 100.0)
 

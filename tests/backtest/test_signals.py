@@ -18,7 +18,7 @@ from windtunnel.backtest.oracle_stops import StopRules
 from windtunnel.backtest.stops import Stops
 from windtunnel.errors import BacktestError
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE", "dev") != "dev"
 FREE = Costs(fee=0.0, half_spread=0.0, borrow_apr=0.0, financing_apr=0.0)
 TERMS = {"costs": FREE, "execution": Execution(initial_cash=100.0), "periods_per_year": 252.0}
 

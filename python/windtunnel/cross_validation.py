@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from windtunnel import splits
 from windtunnel.backtest.engine import run_policy
-from windtunnel.backtest.policy import Policies
 from windtunnel.errors import SplitError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.protocols import TrainingTask
@@ -112,10 +111,11 @@ def cross_validate(
     result = run_policy(
         window(course.panel, start, stop),
         scores,
-        _repeated(policy_table(course.study, [params]), scores.shape[-1]),
+        policy_table(course.study, [params] * scores.shape[-1]),
         costs=course.costs,
         execution=course.execution,
         periods_per_year=course.periods_per_year,
+        volatility=course.volatility_in(start, stop),
     )
     metrics = financial_metrics(
         result.equity,
@@ -123,16 +123,3 @@ def cross_validate(
         periods_per_year=course.periods_per_year,
     )
     return Paths(metrics["sharpe"], len(plan.splits))
-
-
-def _repeated(policy: Policies, paths: int) -> Policies:
-    """The same policy on every path's own score column."""
-    return Policies(
-        column=np.arange(paths, dtype=np.int64),
-        enter=np.repeat(policy.enter, paths),
-        exit=np.repeat(policy.exit, paths),
-        leverage=np.repeat(policy.leverage, paths),
-        band=np.repeat(policy.band, paths),
-        long_only=policy.long_only,
-        proportional=policy.proportional,
-    )

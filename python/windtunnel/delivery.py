@@ -79,21 +79,21 @@ def export(found: Findings, path: Path) -> None:
     course, study = found.course, found.course.study
     kind = study.label.kind
     model = study.model.vary(found.champion.params)
-    policies = policy_table(study, [found.champion.params])
+    terms = policy_table(study, [found.champion.params]).terms(0)
     network: Network | None = None
     program: PolicyProgram | None = None
     score: Score | Step
     if study.training.trainer == "rl":
-        leverage = float(policies.leverage[0])
         program = policy_program(
-            specify(study, rl_terms(study), leverage), course.panel.instruments
+            specify(study, rl_terms(study), terms["leverage"]), course.panel.instruments
         )
         score = program.step
     else:
         network = Network.build(model, kind)
         score = network.score
     window_bars = network.window if network else 0
-    context = course.features.warmup + max(window_bars - 1, 0)
+    volatility_bars = 0 if terms["volatility_target"] is None else study.policy.volatility_bars
+    context = max(course.features.warmup + max(window_bars - 1, 0), volatility_bars)
     rows = _in_time(course.final_task.train[0], study.study.seed)
     stamps = course.panel.timestamps
     export_bundle(
@@ -111,14 +111,7 @@ def export(found: Findings, path: Path) -> None:
         cross_section=network.relative if network else False,
         label=Label(kind=kind, horizon=study.label.horizon),
         symbols=course.panel.symbols,
-        policy=Policy(
-            enter=float(policies.enter[0]),
-            exit=float(policies.exit[0]),
-            leverage=float(policies.leverage[0]),
-            long_only=policies.long_only,
-            band=study.policy.rebalance_band,
-            proportional=policies.proportional,
-        ),
+        policy=Policy(band=study.policy.rebalance_band, volatility_bars=volatility_bars, **terms),
         session=_session(program),
         fill=study.execution.fill,
         periods_per_year=study.data.periods_per_year,

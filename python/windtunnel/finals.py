@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult
-from windtunnel.backtest.policy import target_exposures
 from windtunnel.backtest.trades import TradeLog
 from windtunnel.errors import TrainingError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
 from windtunnel.protocols import FittedModel
-from windtunnel.validation import Course, Pipeline, buy_and_hold, hyper_table, policy_table
+from windtunnel.validation import Course, Pipeline, buy_and_hold, exposures_of, hyper_table
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -148,17 +147,7 @@ def refit(course: Course, pipeline: Pipeline, params: Mapping[str, float]) -> Fi
             "Narrow the search of learning_rate, or train for fewer steps",
         )
     scores = np.ascontiguousarray(fit.scores[:, :, 0])
-    start, stop = course.plan.holdout
-    policies = policy_table(course.study, [params])
-    exposures, _ = target_exposures(
-        scores,
-        course.panel.listed[start:stop],
-        enter=float(policies.enter[0]),
-        exit=float(policies.exit[0]),
-        leverage=float(policies.leverage[0]),
-        long_only=policies.long_only,
-        proportional=policies.proportional,
-    )
+    exposures = exposures_of(course, params, scores, course.plan.holdout)
     return FinalModel(fit.models[0], scores, exposures)
 
 

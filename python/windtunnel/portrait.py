@@ -13,7 +13,6 @@ import numpy.typing as npt
 import polars as pl
 
 from windtunnel import overfitting
-from windtunnel.backtest.policy import target_exposures
 from windtunnel.backtest.round_trips import round_trips
 from windtunnel.backtest.trace import Trace, trace_exposures
 from windtunnel.backtest.trades import TradeLog
@@ -24,7 +23,7 @@ from windtunnel.metrics.financial import returns
 from windtunnel.metrics.monthly import MonthlyReturns, monthly_returns
 from windtunnel.metrics.rolling import rolling_sharpe
 from windtunnel.overfitting.bands import EquityBand, equity_band
-from windtunnel.validation import Course, policy_table, window
+from windtunnel.validation import Course, exposures_of, window
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -153,21 +152,11 @@ def _band(own: Float64Array, initial: float, seed: int) -> EquityBand | None:
 
 
 def _trace(course: Course, params: Mapping[str, float], scores: Float32Array) -> Trace:
-    bars = window(course.panel, *course.plan.out_of_sample)
-    policies = policy_table(course.study, [params])
-    exposures, _ = target_exposures(
-        scores,
-        bars.listed,
-        enter=float(policies.enter[0]),
-        exit=float(policies.exit[0]),
-        leverage=float(policies.leverage[0]),
-        long_only=policies.long_only,
-        proportional=policies.proportional,
-    )
+    span = course.plan.out_of_sample
     return trace_exposures(
-        bars,
-        exposures,
-        band=float(policies.band[0]),
+        window(course.panel, *span),
+        exposures_of(course, params, scores, span),
+        band=course.study.policy.rebalance_band,
         costs=course.costs,
         execution=course.execution,
         periods_per_year=course.periods_per_year,

@@ -20,7 +20,8 @@ from windtunnel import extend, overfitting, splits
 from windtunnel import labels as labelling
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult, Execution, run_exposures, run_policy
-from windtunnel.backtest.policy import Policies
+from windtunnel.backtest.policy import Policies, target_exposures
+from windtunnel.backtest.volatility import realised_volatility
 from windtunnel.config import StudyFile
 from windtunnel.config.model import MODEL_SEARCHABLE
 from windtunnel.config.rl import RL_SEARCHABLE
@@ -54,6 +55,8 @@ class Course:
         Folds, development range and holdout.
     task, final_task : TrainingTask
         What the folds train on, and what the champion is refitted on.
+    volatility : (T, N) float64 or None
+        Yearly, as known at each close, where the study's policies aim at one.
     """
 
     study: StudyFile
@@ -63,6 +66,7 @@ class Course:
     plan: splits.Plan
     task: TrainingTask
     final_task: TrainingTask
+    volatility: Float64Array | None
 
     @property
     def execution(self) -> Execution:
@@ -79,6 +83,10 @@ class Course:
     def periods_per_year(self) -> float:
         """Bars a year."""
         return self.study.data.periods_per_year
+
+    def volatility_in(self, start: int, stop: int) -> Float64Array | None:
+        """Volatility of bars `start` to `stop` - 1, where policies aim at one."""
+        return None if self.volatility is None else self.volatility[start:stop]
 
     def known_labels(self, start: int, stop: int) -> Float32Array:
         """Labels of bars `start` to `stop` - 1 before the holdout.
@@ -123,7 +131,23 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
             cost=Costs.from_section(study.costs).trading_rate,
         )
 
-    return Course(study, panel, tensor, labels, plan, task(plan.folds), task((plan.final,)))
+    return Course(
+        study,
+        panel,
+        tensor,
+        labels,
+        plan,
+        task(plan.folds),
+        task((plan.final,)),
+        policy_volatility(study, panel),
+    )
+
+
+def policy_volatility(study: StudyFile, panel: Panel) -> Float64Array | None:
+    """What sizes positions at each close, (T, N), where the study's policies aim at volatility."""
+    if study.policy.volatility_target is None:
+        return None
+    return realised_volatility(panel, study.policy.volatility_bars, study.data.periods_per_year)
 
 
 def _check_rows(study: StudyFile, fold: splits.Fold, rows: npt.NDArray[np.bool_]) -> None:
@@ -189,9 +213,11 @@ def _feature_mask(study: StudyFile, params: Sequence[Params]) -> dict[str, npt.N
 
 def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:
     """The policy of every configuration; configuration c reads score column c."""
+    own = {name: getattr(study.policy, name) for name in POLICY_SEARCHABLE}
     values = {
-        name: _column(params, f"policy.{name}", getattr(study.policy, name))
-        for name in POLICY_SEARCHABLE
+        name: _column(params, f"policy.{name}", value)
+        for name, value in own.items()
+        if value is not None
     }
     return Policies(
         column=np.arange(len(params), dtype=np.int64),
@@ -200,6 +226,19 @@ def policy_table(study: StudyFile, params: Sequence[Params]) -> Policies:
         proportional=study.proportional,
         **values,
     )
+
+
+def exposures_of(
+    course: Course, params: Params, scores: Float32Array, span: tuple[int, int]
+) -> Float64Array:
+    """Target exposures (T, N) of one configuration's scores (T, N) on the bars of `span`."""
+    exposures, _ = target_exposures(
+        scores,
+        course.panel.listed[slice(*span)],
+        **policy_table(course.study, [params]).terms(0),
+        volatility=course.volatility_in(*span),
+    )
+    return exposures
 
 
 def _column(params: Sequence[Params], name: str, default: float) -> Float64Array:
@@ -270,6 +309,7 @@ class Pipeline:
             execution=course.execution,
             periods_per_year=course.periods_per_year,
             want_trades=want_trades,
+            volatility=course.volatility_in(start, stop),
         )
 
     def measure(self, fit: CohortFit, result: BacktestResult) -> pl.DataFrame:

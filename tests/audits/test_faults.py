@@ -18,6 +18,7 @@ from windtunnel.backtest.policy import target_exposures
 from windtunnel.data.align import to_panel
 from windtunnel.features.compute import compute
 from windtunnel.labels import make_labels
+from windtunnel.validation import policy_volatility
 
 SERIES = ("open", "high", "low", "close", "volume")
 
@@ -342,3 +343,36 @@ def test_fault_is_caught(case, fault, audit, named):
     assert result.passed is False, result.sentence
     told = f"{result.sentence} {result.evidence[0] if result.evidence else {}}"
     assert named in told
+
+
+@pytest.fixture(scope="module")
+def sized(case):
+    """The case of a study whose positions are sized by volatility."""
+    aims = {"volatility_target": 0.1, "volatility_bars": 9}
+    policy = case.study.policy.model_copy(update=aims)
+    return replace(case, study=case.study.model_copy(update={"policy": policy}))
+
+
+@pytest.mark.parametrize("audit", ["leak", "fills"])
+def test_positions_sized_by_volatility_pass(sized, audit):
+    (result,) = run_audits(sized, [audit])
+    assert result.passed is True, result.sentence
+
+
+def test_volatility_of_later_bars_is_caught(sized):
+    def centred(study, panel):
+        known = policy_volatility(study, panel)
+        return np.concatenate([known[4:], known[:4]])
+
+    (result,) = run_audits(replace(sized, subject=Subject(volatility=centred)), ["leak"])
+    assert result.passed is False
+    assert "exposures" in f"{result.sentence} {result.evidence[0]}"
+
+
+def test_a_target_that_the_engine_forgets_is_caught(sized):
+    def forgetful(panel, scores, policies, *, volatility, **terms):
+        return run_policy(panel, scores, replace(policies, volatility_target=None), **terms)
+
+    (result,) = run_audits(replace(sized, subject=Subject(backtest=forgetful)), ["fills"])
+    assert result.passed is False
+    assert "specification" in result.sentence

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from windtunnel.config import load_study_file, parse_study
+from windtunnel.config.load import study_digest
 from windtunnel.errors import SearchSpaceError, StudyFileError, WindtunnelError
 
 GOOD: dict[str, Any] = {
@@ -17,6 +18,7 @@ GOOD: dict[str, Any] = {
     "search": {"training.dropout": {"low": 0.0, "high": 0.5}},
 }
 DIMENSION = {"low": 0.0, "high": 0.5}
+DIGEST = "fc50cb08b1f450b8c49eddd45c1ddc776cb7a8083d288c659d8f3a050d6be336"  # of GOOD
 
 # place in the study, value put there, words that the error must hold
 WRONG: list[tuple[str, Any, list[str]]] = [
@@ -57,6 +59,18 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("policy.leverage", 0, ["policy.leverage", "greater than 0"]),
     ("policy.direction", "sideways", ["policy.direction", "'sideways'"]),
     ("policy.stop_loss", 0.05, ["policy.stop_loss", "unknown field"]),
+    ("policy.volatility_target", 0.0, ["policy.volatility_target", "greater than 0", "0"]),
+    ("policy.volatility_bars", 1, ["policy.volatility_bars", "greater than or equal to 2", "1"]),
+    (
+        "policy",
+        {"volatility_target": 0.1, "volatility_bars": 757},
+        ["policy.volatility_bars", "757 returns", "validation.train_bars = 756"],
+    ),
+    (
+        "search",
+        {"policy.volatility_target": {"low": 0.05, "high": 0.2}},
+        ["search.policy.volatility_target", "policy.volatility_target is not set"],
+    ),
     ("rl.levels", [-2.0, 1.0], ["rl.levels.0", "greater than or equal to -1", "-2"]),
     ("rl.levels", [1.0, 0.0], ["levels must ascend", "[1.0, 0.0]"]),
     ("rl.minibatches", 5, ["environments (32) must be a multiple of minibatches (5)"]),
@@ -147,3 +161,21 @@ def test_a_gaussian_process_takes_no_more_trials_than_it_can() -> None:
     study["study"]["trials"] = 1001
     with pytest.raises(StudyFileError, match=r"'gp' takes at most 1000 trials.* 1001.*cohort_tpe"):
         parse_study(study)
+
+
+@pytest.mark.parametrize("change", [{"training": {"trainer": "rl"}}, {"model": {"head": "sharpe"}}])
+def test_what_decides_its_own_exposure_aims_at_no_volatility(change: dict[str, Any]) -> None:
+    raw = GOOD | change | {"policy": {"volatility_target": 0.1}}
+    raw["search"] = {"policy.leverage": {"low": 0.5, "high": 1.0}}
+    with pytest.raises(StudyFileError, match=r"policy.volatility_target: .*score is the exposure"):
+        parse_study(raw)
+
+
+def test_a_study_without_a_volatility_target_keeps_its_digest() -> None:
+    """Digests of before it existed stand in ledgers and memory banks."""
+    digest = study_digest(parse_study(GOOD))
+    assert digest == DIGEST
+    aimed = parse_study(GOOD | {"policy": {"volatility_target": 0.1}})
+    assert study_digest(aimed) != digest
+    longer = parse_study(GOOD | {"policy": {"volatility_target": 0.1, "volatility_bars": 20}})
+    assert study_digest(longer) != study_digest(aimed)

@@ -35,25 +35,26 @@ TOLERANCE = 1e-9  # relative: another order of additions, nothing more
 UNTRADABLE = 0.05  # share of bars without trade, so that dropped orders are seen too
 
 Scores = npt.NDArray[np.float32]
+Volatility = npt.NDArray[np.float64] | None
 
 
 @register("fills", "Do orders fill one bar after their decision, at that bar's price and cost?")
 def fills(case: Case) -> AuditResult:
     """Change decisions and look at the money before them; count the money again, plainly."""
     rng = np.random.default_rng([case.study.study.seed, 1])
-    panel = _bars(case, rng)
+    panel, volatility = _bars(case, rng)
     scores = _decisions(case, panel, rng)
-    result = _trade(case, panel, scores)
+    result = _trade(case, panel, scores, volatility)
     comparison, moved = Comparison(), False
     middle = panel.bars // 2
     for cut in range(middle, middle + CUTS):
         others = scores.copy()
         others[cut:] = _decisions(case, panel, rng)[cut:]
-        other = _trade(case, panel, others).equity[:, 0]
+        other = _trade(case, panel, others, volatility).equity[:, 0]
         before, seen = result.equity[:, 0], slice(cut + 1)
         comparison.same("equity", before[seen], other[seen], at_bar(panel, "equity"))
         moved |= not np.array_equal(before, other)
-    plain = _specified(case, panel, scores)
+    plain = _specified(case, panel, scores, volatility)
     specified = np.array(plain.equity)
     error = float(np.max(np.abs(result.equity[:, 0] / specified - 1)))
     figures = {
@@ -98,12 +99,18 @@ def fills(case: Case) -> AuditResult:
     return AuditResult("fills", True, sentence, figures, _rows(figures))
 
 
-def _bars(case: Case, rng: np.random.Generator) -> Panel:
-    """The last validation bars, some of them made untradable."""
+def _bars(case: Case, rng: np.random.Generator) -> tuple[Panel, Volatility]:
+    """The last validation bars, some of them made untradable, and what sizes positions there."""
     start, stop = case.plan.out_of_sample
-    panel = window(case.subject.panel(case.known), max(start, stop - MOST_BARS), stop)
+    start = max(start, stop - MOST_BARS)
+    whole = case.subject.panel(case.known)
+    panel = window(whole, start, stop)
     quiet = rng.random(panel.tradable.shape) < UNTRADABLE
-    return replace(panel, tradable=panel.tradable & ~quiet)
+    known = case.subject.volatility(case.study, whole)
+    return (
+        replace(panel, tradable=panel.tradable & ~quiet),
+        None if known is None else known[start:stop],
+    )
 
 
 def _decisions(case: Case, panel: Panel, rng: np.random.Generator) -> Scores:
@@ -112,7 +119,7 @@ def _decisions(case: Case, panel: Panel, rng: np.random.Generator) -> Scores:
     return rng.normal(0, width, (*panel.close.shape, 1)).astype(np.float32)
 
 
-def _trade(case: Case, panel: Panel, scores: Scores) -> BacktestResult:
+def _trade(case: Case, panel: Panel, scores: Scores, volatility: Volatility) -> BacktestResult:
     study = case.study
     return case.subject.backtest(
         panel,
@@ -121,10 +128,11 @@ def _trade(case: Case, panel: Panel, scores: Scores) -> BacktestResult:
         costs=Costs.from_section(study.costs),
         execution=Execution.from_section(study.execution),
         periods_per_year=study.data.periods_per_year,
+        volatility=volatility,
     )
 
 
-def _specified(case: Case, panel: Panel, scores: Scores) -> Ledger:
+def _specified(case: Case, panel: Panel, scores: Scores, volatility: Volatility) -> Ledger:
     study, policy = case.study, case.study.policy
     return oracle.simulate_policy(
         panel,
@@ -137,6 +145,8 @@ def _specified(case: Case, panel: Panel, scores: Scores) -> Ledger:
         costs=Costs.from_section(study.costs),
         execution=Execution.from_section(study.execution),
         periods_per_year=study.data.periods_per_year,
+        volatility_target=policy.volatility_target,
+        volatility=volatility,
     )
 
 

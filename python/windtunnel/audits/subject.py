@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 from windtunnel import labels, splits
 from windtunnel.backtest.engine import run_policy
 from windtunnel.backtest.policy import target_exposures
 from windtunnel.data import align
 from windtunnel.features import compute
+from windtunnel.validation import policy_volatility
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from windtunnel.backtest.costs import Costs
     from windtunnel.backtest.execution import Execution
-    from windtunnel.backtest.policy import Policies
+    from windtunnel.backtest.policy import Policies, PolicyTerms
     from windtunnel.backtest.result import BacktestResult
     from windtunnel.config import StudyFile
     from windtunnel.config.study import LabelSection
@@ -40,10 +41,8 @@ class Exposures(Protocol):
         scores: npt.NDArray[np.floating],
         listed: BoolArray,
         *,
-        enter: float,
-        exit: float,  # noqa: A002 - the study file's word
-        leverage: float,
-        long_only: bool,
+        volatility: npt.NDArray[np.float64] | None = None,
+        **terms: Unpack[PolicyTerms],
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
         """Exposures, and the signals after the last bar."""
         ...
@@ -61,6 +60,7 @@ class Backtest(Protocol):
         costs: Costs,
         execution: Execution,
         periods_per_year: float,
+        volatility: npt.NDArray[np.float64] | None = None,
     ) -> BacktestResult:
         """Equity at each close and what trading cost."""
         ...
@@ -82,6 +82,7 @@ class Subject:
     panel : callable (bars in long form) -> Panel
     features : callable (panel, names) -> FeatureTensor
     labels : callable (panel, label section) -> Labels
+    volatility : callable (study, panel) -> (T, N) float64, or None
     train_rows : callable (fold, label ends, usable, embargo) -> (T, N) bool
         Purge and embargo.
     trainer : callable (task, study, seed) -> Trainer
@@ -93,6 +94,7 @@ class Subject:
     panel: Callable[[pl.DataFrame], Panel] = align.to_panel
     features: Callable[[Panel, Sequence[str]], FeatureTensor] = compute.compute
     labels: Callable[[Panel, LabelSection], labels.Labels] = labels.make_labels
+    volatility: Callable[[StudyFile, Panel], npt.NDArray[np.float64] | None] = policy_volatility
     train_rows: Callable[[splits.Fold, npt.NDArray[np.int64], BoolArray, int], BoolArray] = (
         splits.train_rows
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windtunnel.backtest.costs import Costs
-from windtunnel.backtest.policy import proportional_exposures
 from windtunnel.protocols import CohortFit, TrainingTask
 from windtunnel.validation import Course, hyper_table, policy_table, window
 
@@ -60,7 +59,8 @@ def assemble(
         returns=labels.returns,
         cost=Costs.from_section(study.costs).trading_rate,
     )
-    return Course(study, panel, tensor, labels, plan, task, final_task=task)
+    volatility = subject.volatility(study, panel)
+    return Course(study, panel, tensor, labels, plan, task, task, volatility)
 
 
 def fit(
@@ -81,13 +81,15 @@ def trade(
     subject: Subject, course: Course, scores: npt.NDArray[np.float32], params: Sequence[Params]
 ) -> BacktestResult:
     """Equity of configurations over the validation slices."""
+    span = course.plan.out_of_sample
     return subject.backtest(
-        window(course.panel, *course.plan.out_of_sample),
+        window(course.panel, *span),
         scores,
         policy_table(course.study, params),
         costs=course.costs,
         execution=course.execution,
         periods_per_year=course.periods_per_year,
+        volatility=course.volatility_in(*span),
     )
 
 
@@ -95,21 +97,11 @@ def expose(
     subject: Subject, course: Course, scores: npt.NDArray[np.float32], params: Params
 ) -> npt.NDArray[np.float64]:
     """Target exposures (T, N) of one configuration over the validation slices."""
-    start, stop = course.plan.out_of_sample
-    policies = policy_table(course.study, [params])
-    if policies.proportional:
-        return proportional_exposures(
-            scores,
-            course.panel.listed[start:stop],
-            float(policies.leverage[0]),
-            long_only=policies.long_only,
-        ).astype(np.float64)
+    span = course.plan.out_of_sample
     exposures, _ = subject.exposures(
         scores,
-        course.panel.listed[start:stop],
-        enter=float(policies.enter[0]),
-        exit=float(policies.exit[0]),
-        leverage=float(policies.leverage[0]),
-        long_only=policies.long_only,
+        course.panel.listed[slice(*span)],
+        **policy_table(course.study, [params]).terms(0),
+        volatility=course.volatility_in(*span),
     )
     return exposures

@@ -7,7 +7,7 @@ This module needs NumPy alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,17 @@ Signals: TypeAlias = npt.NDArray[np.int8]
 LARGEST_EXPOSURE = 1000.0
 
 _PARAMETERS = ("enter", "exit", "leverage", "band")
+
+
+class PolicyTerms(TypedDict):
+    """One of the `Policies`, as `target_exposures` takes it."""
+
+    enter: float
+    exit: float
+    leverage: float
+    long_only: bool
+    proportional: bool
+    volatility_target: float | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,18 @@ class Policies:
 
     def __len__(self) -> int:
         return len(self.column)
+
+    def terms(self, at: int) -> PolicyTerms:
+        """Policy `at`, but for its column and its band, which targets do not depend on."""
+        aims = self.volatility_target
+        return {
+            "enter": float(self.enter[at]),
+            "exit": float(self.exit[at]),
+            "leverage": float(self.leverage[at]),
+            "long_only": self.long_only,
+            "proportional": self.proportional,
+            "volatility_target": None if aims is None else float(aims[at]),
+        }
 
 
 def _require_vector(name: str, values: object, dtype: type[np.generic], length: int | None) -> None:

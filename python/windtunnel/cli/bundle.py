@@ -36,7 +36,7 @@ def inspect(source: Source, as_json: Json = False) -> None:
         record = manifest.model_dump(mode="json") | {"digest": manifest_digest(path)}
         print(json.dumps(record))  # noqa: T201
         return
-    policy = manifest.policy
+    policy, aim = manifest.policy, manifest.policy.volatility_target
     pairs = {
         "model": f"{manifest.name}, trial {manifest.trial} of run {manifest.run}",
         "created": manifest.created,
@@ -46,6 +46,7 @@ def inspect(source: Source, as_json: Json = False) -> None:
         "label": f"{manifest.label.kind}, {manifest.label.horizon} bars ahead",
         "instruments": ", ".join(manifest.symbols),
         "policy": f"enter {policy.enter:g}, exit {policy.exit:g}, leverage {policy.leverage:g}, "
+        + (f"volatility {aim:g} over {policy.volatility_bars} bars, " if aim else "")
         + ("long only" if policy.long_only else "long and short"),
         "fill": manifest.fill,
         **{

@@ -78,6 +78,8 @@ def study_digest(study: StudyFile) -> str:
     del meaning["training"]["memory_budget_mib"]
     if not study.features.groups:  # as before there were any
         del meaning["features"]["groups"]
+    if study.policy.volatility_target is None:  # as before it could be aimed at
+        del meaning["policy"]["volatility_target"], meaning["policy"]["volatility_bars"]
     canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

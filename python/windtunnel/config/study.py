@@ -51,7 +51,9 @@ __all__ = [
 
 # What a search may vary without changing an array shape: one compiled program serves all.
 TRAINING_SEARCHABLE = ("learning_rate", "weight_decay", "dropout", "label_smoothing")
-POLICY_SEARCHABLE = ("enter", "exit", "leverage")
+POLICY_SEARCHABLE = ("enter", "exit", "leverage", "volatility_target")
+# Of these, what means nothing where the score is the exposure itself.
+THRESHOLDED = ("policy.enter", "policy.exit", "policy.volatility_target")
 # What changes shapes as well, at the price of a program for each.
 SEARCHABLE = (
     *(f"training.{name}" for name in TRAINING_SEARCHABLE),
@@ -231,6 +233,22 @@ class PolicySection(Section):
         description="Gross exposure as a fraction of equity when every instrument has a signal; "
         "shared equally over the instruments listed at that bar. Searchable.",
     )
+    volatility_target: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="Yearly volatility that a position aims at, as a fraction of the equity that "
+        "stands behind it: 0.1 is 10 %. The leverage of an instrument is then this over its own "
+        "volatility, and at most `leverage`; there is no decision while that is unknown. Every "
+        "position has `leverage` when absent. Searchable where it is given.",
+    )
+    volatility_bars: int = Field(
+        default=60,
+        ge=2,
+        le=10_000,
+        description="Log returns over which an instrument's volatility is measured, the last one "
+        "that of the bar decided on.",
+    )
     rebalance_band: float = Field(
         default=0.02,
         ge=0,
@@ -311,7 +329,7 @@ class StudyFile(Section):
         if learns:
             chosen = ' with trainer = "rl"'
         elif self.proportional:
-            searchable = tuple(n for n in SEARCHABLE if n not in {"policy.enter", "policy.exit"})
+            searchable = tuple(n for n in SEARCHABLE if n not in THRESHOLDED)
             chosen = " with head = 'sharpe'"
         for name in self.search:
             if name not in (*searchable, *self.features.switches):
@@ -323,6 +341,28 @@ class StudyFile(Section):
         if problem:
             raise ValueError(problem)
         parents_first(self.search)
+        return self
+
+    @model_validator(mode="after")
+    def _volatility_can_be_aimed_at(self) -> Self:
+        policy = self.policy
+        if policy.volatility_target is None:
+            if "policy.volatility_target" in self.search:
+                raise ValueError(
+                    "search.policy.volatility_target: policy.volatility_target is not set; give "
+                    "the one to use where nothing is searched, as in audits"
+                )
+            return self
+        if self.proportional:
+            raise ValueError(
+                "policy.volatility_target: sizes positions that thresholds open; with trainer = "
+                "\"rl\" or head = 'sharpe' the score is the exposure itself. Leave it out"
+            )
+        if policy.volatility_bars > self.validation.train_bars:
+            raise ValueError(
+                f"policy.volatility_bars: {policy.volatility_bars} returns are more than the "
+                f"validation.train_bars = {self.validation.train_bars} before the first decision"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from windtunnel.errors import BundleError
 
@@ -45,7 +45,10 @@ class Label(_Part):
 
 
 class Policy(_Part):
-    """How a score becomes an exposure; fields as in the study file's `[policy]`."""
+    """How a score becomes an exposure; fields as in the study file's `[policy]`.
+
+    `volatility_bars` is 0 where no volatility is aimed at.
+    """
 
     enter: float = Field(ge=0)
     exit: float = Field(ge=0)
@@ -53,6 +56,14 @@ class Policy(_Part):
     long_only: bool
     band: float = Field(ge=0)
     proportional: bool = False
+    volatility_target: float | None = Field(default=None, gt=0)
+    volatility_bars: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _volatility_is_whole(self) -> Self:
+        if (self.volatility_target is None) != (self.volatility_bars == 0):
+            raise ValueError("volatility_target and volatility_bars go together")
+        return self
 
 
 class Session(_Part):

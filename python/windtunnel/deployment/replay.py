@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.backtest.policy import target_exposures
+from windtunnel.backtest.volatility import realised_volatility
 from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
-from windtunnel.deployment.manifest import Policy
+from windtunnel.deployment.manifest import Manifest, Policy
 from windtunnel.deployment.replay_window import ReplayWindow
 from windtunnel.deployment.session import MARGIN, bars_from, walk
 from windtunnel.features.compute import compute
@@ -71,7 +72,7 @@ def replay(bundle: Bundle) -> ReplayCertificate:
         return _replay_session(bundle, window)
     scores = score_panel(bundle, panel, window.first)
     policy = bundle.manifest.policy
-    exposures, _ = policy_exposures(policy, scores, panel.listed[window.first :], None)
+    exposures, _ = policy_exposures(bundle.manifest, panel, window.first, scores, None)
     return certify(scores, exposures, window.scores, window.exposures, policy=policy)
 
 
@@ -86,12 +87,11 @@ def _replay_session(bundle: Bundle, window: ReplayWindow) -> ReplayCertificate:
         decided=window.exposures,
     )
     policy = bundle.manifest.policy
-    listed = window.panel.listed[window.first :]
     # A choice that was close may fall otherwise; it is taken as expected, and counted.
     with np.errstate(invalid="ignore"):
         close = (walked.margins < MARGIN) & (walked.levels != window.scores)
     scores = np.where(close & np.isfinite(window.scores), window.scores, walked.levels)
-    exposures, _ = policy_exposures(policy, scores, listed, None)
+    exposures, _ = policy_exposures(bundle.manifest, window.panel, window.first, scores, None)
     certificate = certify(scores, exposures, window.scores, window.exposures, policy=policy)
     return replace(certificate, near_threshold=certificate.near_threshold + int(close.sum()))
 
@@ -158,17 +158,29 @@ def _score_together(bundle: Bundle, panel: Panel, x: Float32Array) -> Float32Arr
 
 
 def policy_exposures(
-    policy: Policy, scores: Float32Array, listed: BoolArray, state: npt.NDArray[np.int8] | None
+    manifest: Manifest,
+    panel: Panel,
+    first: int,
+    scores: Float32Array,
+    state: npt.NDArray[np.int8] | None,
 ) -> tuple[Float64Array, npt.NDArray[np.int8]]:
-    """`target_exposures` of the policy that a manifest fixes."""
+    """`target_exposures` of the policy that a manifest fixes, on the bars from `first` on."""
+    policy, volatility = manifest.policy, None
+    if policy.volatility_target is not None:
+        start = max(0, first - policy.volatility_bars)
+        volatility = realised_volatility(
+            bars_from(panel, start), policy.volatility_bars, manifest.periods_per_year
+        )[first - start :]
     return target_exposures(
         scores,
-        listed,
+        panel.listed[first:],
         enter=policy.enter,
         exit=policy.exit,
         leverage=policy.leverage,
         long_only=policy.long_only,
         proportional=policy.proportional,
+        volatility_target=policy.volatility_target,
+        volatility=volatility,
         state=state,
     )
 

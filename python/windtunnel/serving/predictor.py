@@ -172,9 +172,7 @@ class Predictor:
         before = np.array([state.get(symbol, 0) for symbol in panel.symbols], np.int8)
         rows = score_rows(self.bundle, panel, first)
         scores = rows.scores
-        exposures, after = policy_exposures(
-            self.bundle.manifest.policy, scores, panel.listed[first:], before
-        )
+        exposures, after = policy_exposures(self.bundle.manifest, panel, first, scores, before)
         signals = dict(zip(panel.symbols, after.tolist(), strict=True))
         return Decisions(
             timestamps=panel.timestamps[first:],
@@ -194,7 +192,7 @@ class Predictor:
         whole = all_instruments(panel, manifest.symbols)
         values = None if kept is None else kept.values
         walked = walk(self.bundle.step, manifest, whole, first, values)
-        exposures, _ = policy_exposures(manifest.policy, walked.levels, whole.listed[first:], None)
+        exposures, _ = policy_exposures(manifest, whole, first, walked.levels, None)
         at = [manifest.symbols.index(symbol) for symbol in panel.symbols]
         scores = np.ascontiguousarray(walked.levels[:, at])
         rows = ScoredRows(walked.levels, walked.defined, walked.features)

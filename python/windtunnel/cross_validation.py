@@ -100,6 +100,7 @@ def cross_validate(
         panel=course.panel,
         returns=course.task.returns,
         cost=course.task.cost,
+        long_only=course.task.long_only,
     )
     fit = make(task).trainer.fit(hyper_table(course.study, [params]))
     if fit.failures:

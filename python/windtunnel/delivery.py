@@ -54,7 +54,10 @@ _KEPT = (
 
 
 def decisions(found: Findings) -> pl.DataFrame:
-    """Score and target exposure of every listed instrument on every bar of the holdout."""
+    """Score and target exposure of every listed instrument on every bar of the holdout.
+
+    Null where there is no score, or nothing was decided.
+    """
     start, stop = found.course.plan.holdout
     panel = found.course.panel
     bar, instrument = np.nonzero(panel.listed[start:stop])
@@ -63,7 +66,7 @@ def decisions(found: Findings) -> pl.DataFrame:
             "timestamp": pl.Series(panel.timestamps[start:stop][bar]).dt.replace_time_zone("UTC"),
             "symbol": np.array(panel.symbols)[instrument],
             "score": pl.Series(found.model.scores[bar, instrument]).fill_nan(None),
-            "exposure": found.model.exposures[bar, instrument],
+            "exposure": pl.Series(found.model.exposures[bar, instrument]).fill_nan(None),
         }
     )
 
@@ -89,7 +92,7 @@ def export(found: Findings, path: Path) -> None:
         )
         score = program.step
     else:
-        network = Network.build(model, kind)
+        network = Network.build(model, kind, long_only=terms["long_only"])
         score = network.score
     window_bars = network.window if network else 0
     volatility_bars = 0 if terms["volatility_target"] is None else study.policy.volatility_bars
@@ -182,7 +185,8 @@ def export_again(source: Path, path: Path) -> ReplayCertificate:
         score: Score | Step = policy_program(manifest.model, len(manifest.symbols)).step
     else:
         model = ModelSection.model_validate(manifest.model)
-        score = Network.build(model, manifest.label.kind).score
+        long_only = manifest.policy.long_only
+        score = Network.build(model, manifest.label.kind, long_only=long_only).score
     reference = pl.read_parquet(io.BytesIO(contents[REFERENCE]))
     bars = reference[REFERENCE_BAR].to_numpy() if REFERENCE_BAR in reference.columns else None
     kept = {name: getattr(manifest, name) for name in _KEPT}

@@ -45,6 +45,8 @@ class TrainingTask:
         undefined. The 'sharpe' head is trained on it.
     cost : float
         What a change of exposure by 1 costs, as a fraction of equity.
+    long_only : bool
+        Whether the 'sharpe' head, whose score is the exposure, may hold no short position.
     """
 
     features: Float32Array
@@ -55,6 +57,7 @@ class TrainingTask:
     panel: Panel | None = None
     returns: Float32Array | None = None
     cost: float = 0.0
+    long_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
             panel=panel,
             returns=labels.returns,
             cost=Costs.from_section(study.costs).trading_rate,
+            long_only=study.policy.direction == "long_only",
         )
 
     return Course(

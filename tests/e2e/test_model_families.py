@@ -20,6 +20,7 @@ SYMBOLS, BARS = ("AAA", "BBB", "CCC"), 420
 KINDS: dict[str, dict[str, Any]] = {
     "gru, relative": {"family": "gru", "window": 4, "depth": 1, "scope": "cross_section"},
     "tcn, exposure": {"family": "tcn", "window": 5, "head": "sharpe"},
+    "long-only exposure": {"family": "linear", "head": "sharpe"},
     "lightgbm": {"family": "lightgbm"},
     "searched": {"family": "mlp"},
     "transformer, quantiles": {
@@ -113,7 +114,10 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
             },
             "model": {"width": 4, **model},
             "training": {"steps": 8, "batch_size": 32, "stretch_bars": 8},
-            "policy": {"enter": 0.0, "direction": "long_short"},
+            "policy": {
+                "enter": 0.0,
+                "direction": "long_only" if kind.startswith("long-only") else "long_short",
+            },
             "search": search,
         },
         bars=bars(),
@@ -148,6 +152,8 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     last = decided.filter(pl.col("timestamp") == decided["timestamp"].max())
     scores = dict(zip(last["symbol"], last["score"], strict=True))
     assert None not in scores.values()
+    if kind.startswith("long-only"):
+        assert decided["exposure"].drop_nulls().is_between(0, 1).all()
     for symbol, score in zip(served.symbols, served.scores[-1], strict=True):
         assert score == pytest.approx(scores[symbol], abs=1e-5)
     if manifest.cross_section:

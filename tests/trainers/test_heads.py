@@ -69,20 +69,26 @@ def by_hand(exposure, weight, returns, cost):
     return np.array(found)
 
 
-def test_the_sharpe_ratio_is_that_of_booked_returns():
+@pytest.mark.parametrize(
+    ("head", "exposure"),
+    [(sharpe.HEAD, np.tanh), (sharpe.LONG_ONLY, lambda z: 1 / (1 + np.exp(-z)))],
+)
+def test_the_sharpe_ratio_is_that_of_booked_returns(head, exposure):
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(2, 5, 3)).astype(np.float32)
     returns = rng.normal(0, 0.01, logits.shape).astype(np.float32)
     weight = (rng.random(logits.shape) > 0.2).astype(np.float32)
     batch = Batch(None, jnp.asarray(weight), jnp.asarray(returns * weight))
-    booked = by_hand(np.tanh(logits), weight, returns, 0.002)
+    held = exposure(logits)
+    np.testing.assert_allclose(head.score(jnp.asarray(logits)), held, rtol=1e-5)
+    booked = by_hand(held, weight, returns, 0.002)
     expected = -booked.mean() / np.sqrt(booked.var() + 1e-8)
-    assert sharpe.loss(jnp.asarray(logits), batch, NONE, 0.002) == pytest.approx(expected, rel=1e-4)
+    assert head.loss(jnp.asarray(logits), batch, NONE, 0.002) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_gradient_of_the_sharpe_ratio_is_finite_where_nothing_is_held():
     batch = Batch(None, jnp.ones((1, 4, 2)), jnp.full((1, 4, 2), 0.01))
-    gradient = jax.grad(lambda z: sharpe.loss(z, batch, NONE, 0.001))(jnp.zeros((1, 4, 2)))
+    gradient = jax.grad(lambda z: sharpe.HEAD.loss(z, batch, NONE, 0.001))(jnp.zeros((1, 4, 2)))
     assert np.isfinite(gradient).all()
 
 
@@ -100,6 +106,8 @@ def test_heads_follow_the_labels_unless_named():
     assert heads.choose(auto, "direction") is direction.HEAD
     assert heads.choose(auto, "forward_return") is regression.HEAD
     assert heads.choose(ModelSection(head="sharpe"), "direction") is sharpe.HEAD
+    assert heads.choose(ModelSection(head="sharpe"), "direction", long_only=True).name != "sharpe"
+    assert heads.choose(auto, "direction", long_only=True) is direction.HEAD
 
 
 @pytest.mark.parametrize("scope", ["instrument", "cross_section"])

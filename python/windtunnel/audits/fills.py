@@ -114,7 +114,10 @@ def _bars(case: Case, rng: np.random.Generator) -> tuple[Panel, Volatility]:
 
 
 def _decisions(case: Case, panel: Panel, rng: np.random.Generator) -> Scores:
-    """Random scores (T, N, 1), wide enough to trade at the study's own thresholds."""
+    """Random scores (T, N, 1), wide enough to trade at the study's own thresholds, or levels."""
+    if case.study.proportional:
+        low = 0.0 if case.study.policy.direction == "long_only" else -1.0
+        return rng.uniform(low, 1, (*panel.close.shape, 1)).astype(np.float32)
     width = 2 * max(case.study.policy.enter, case.study.policy.exit, 0.05)
     return rng.normal(0, width, (*panel.close.shape, 1)).astype(np.float32)
 
@@ -134,6 +137,19 @@ def _trade(case: Case, panel: Panel, scores: Scores, volatility: Volatility) -> 
 
 def _specified(case: Case, panel: Panel, scores: Scores, volatility: Volatility) -> Ledger:
     study, policy = case.study, case.study.policy
+    costs, execution = Costs.from_section(study.costs), Execution.from_section(study.execution)
+    year = study.data.periods_per_year
+    if study.proportional:
+        share = np.float32(1) / np.maximum(panel.listed.sum(axis=1, keepdims=True), 1)
+        levels = np.where(panel.listed, scores[:, :, 0], np.float32(np.nan))
+        return oracle.simulate_exposures(
+            panel,
+            levels * np.float32(policy.leverage) * share.astype(np.float32),
+            band=policy.rebalance_band,
+            costs=costs,
+            execution=execution,
+            periods_per_year=year,
+        )
     return oracle.simulate_policy(
         panel,
         scores[:, :, 0],
@@ -142,9 +158,9 @@ def _specified(case: Case, panel: Panel, scores: Scores, volatility: Volatility)
         leverage=policy.leverage,
         band=policy.rebalance_band,
         long_only=policy.direction == "long_only",
-        costs=Costs.from_section(study.costs),
-        execution=Execution.from_section(study.execution),
-        periods_per_year=study.data.periods_per_year,
+        costs=costs,
+        execution=execution,
+        periods_per_year=year,
         volatility_target=policy.volatility_target,
         volatility=volatility,
     )

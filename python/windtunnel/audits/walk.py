@@ -58,6 +58,7 @@ def assemble(
         panel=panel,
         returns=labels.returns,
         cost=Costs.from_section(study.costs).trading_rate,
+        long_only=study.policy.direction == "long_only",
     )
     volatility = subject.volatility(study, panel)
     return Course(study, panel, tensor, labels, plan, task, task, volatility)

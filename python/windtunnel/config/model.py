@@ -55,7 +55,8 @@ class ModelSection(Section):
         default="auto",
         description="What the score is trained as: a probability ('direction'), a size "
         "('regression'), the median of five quantiles ('quantile'), or the exposure itself, by "
-        "its Sharpe ratio after costs ('sharpe'). 'auto' follows label.kind.",
+        "its Sharpe ratio after costs ('sharpe'; in [-1, 1], in [0, 1] with policy.direction = "
+        "'long_only'). 'auto' follows label.kind.",
     )
     scope: Literal["instrument", "cross_section"] = Field(
         default="instrument",

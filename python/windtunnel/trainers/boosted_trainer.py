@@ -94,7 +94,7 @@ class BoostedTrainer:
         self.model = model
         self.training = training
         self.seed = seed
-        self.network = Network.build(model, task.kind)
+        self.network = Network.build(model, task.kind, long_only=task.long_only)
         self._usable = usable_rows(task)
         self._known = known_rows(task.features, 0)
         self._score = jax.jit(self.network.score)

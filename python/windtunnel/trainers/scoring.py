@@ -35,9 +35,10 @@ class Network:
     relative: bool
 
     @classmethod
-    def build(cls, model: ModelSection, kind: Kind) -> Network:
+    def build(cls, model: ModelSection, kind: Kind, *, long_only: bool = False) -> Network:
         """The network that a study file describes; errors as `models.factory.create`."""
-        return cls(create(model), heads.choose(model, kind), model.scope == "cross_section")
+        head = heads.choose(model, kind, long_only=long_only)
+        return cls(create(model), head, model.scope == "cross_section")
 
     @property
     def window(self) -> int:

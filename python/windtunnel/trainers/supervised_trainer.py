@@ -110,7 +110,7 @@ class SupervisedTrainer(StretchTrainer[Paused]):
         check_task(task)
         self.task = task
         self.model = model
-        self.network = Network.build(model, task.kind)
+        self.network = Network.build(model, task.kind, long_only=task.long_only)
         check_network(self.network, model.family, task.features.shape[-1])
         known = known_rows(task.features, self.network.window)
         self._scorable = np.stack([known[start:stop].ravel() for start, stop in task.validation])

@@ -20,7 +20,12 @@ __all__ = ["Batch", "Head", "choose"]
 _HEADS = {each.name: each for each in (direction.HEAD, quantile.HEAD, regression.HEAD, sharpe.HEAD)}
 
 
-def choose(model: ModelSection, kind: Kind) -> Head:
-    """Find the head of a study: the one named, else the one that follows from its labels."""
+def choose(model: ModelSection, kind: Kind, *, long_only: bool = False) -> Head:
+    """Find the head of a study: the one named, else the one that follows from its labels.
+
+    `long_only` matters to the head whose score is the exposure.
+    """
     follows = {"direction": "direction", "forward_return": "regression"}
+    if model.head == "sharpe" and long_only:
+        return sharpe.LONG_ONLY
     return _HEADS[follows[kind] if model.head == "auto" else model.head]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -36,29 +38,32 @@ def portfolio_returns(exposure: jax.Array, batch: Batch, cost: float) -> jax.Arr
     return earned
 
 
-def loss(logits: jax.Array, batch: Batch, smoothing: jax.Array, cost: float) -> jax.Array:
-    """Minus the Sharpe ratio a bar of the minibatch's portfolio returns, after costs.
+def _head(name: str, exposure: Callable[[jax.Array], jax.Array]) -> Head:
+    """The head whose logits become exposures by `exposure`, in training and as scores."""
 
-    Moody and Saffell (2001), "Learning to trade via direct reinforcement"; in this form Lim,
-    Zohren and Roberts (2019), "Enhancing time-series momentum strategies using deep neural
-    networks", equation 13. Smoothing has no meaning here.
-    """
-    del smoothing
-    returns = portfolio_returns(jnp.tanh(logits), batch, cost)
-    mean = jnp.mean(returns)
-    variance = jnp.mean((returns - mean) ** 2)
-    return -mean * jax.lax.rsqrt(variance + _LEAST_DEVIATION**2)
+    def loss(logits: jax.Array, batch: Batch, smoothing: jax.Array, cost: float) -> jax.Array:
+        """Minus the Sharpe ratio a bar of the minibatch's portfolio returns, after costs.
+
+        Moody and Saffell (2001), "Learning to trade via direct reinforcement"; in this form Lim,
+        Zohren and Roberts (2019), "Enhancing time-series momentum strategies using deep neural
+        networks", equation 13. Smoothing has no meaning here.
+        """
+        del smoothing
+        returns = portfolio_returns(exposure(logits), batch, cost)
+        mean = jnp.mean(returns)
+        variance = jnp.mean((returns - mean) ** 2)
+        return -mean * jax.lax.rsqrt(variance + _LEAST_DEVIATION**2)
+
+    return Head(name, loss, exposure, centre=_as_they_are, stretches=True)
 
 
-def score(logits: jax.Array) -> jax.Array:
-    """The exposure in [-1, 1]; its sign is the side, its size the conviction."""
-    return jnp.tanh(logits)
-
-
-def centre(labels: jax.Array, mean: jax.Array) -> jax.Array:
-    """Labels as they are: this head does not read them."""
+def _as_they_are(labels: jax.Array, mean: jax.Array) -> jax.Array:
+    """Leave the labels, which this head does not read."""
     del mean
     return labels
 
 
-HEAD = Head("sharpe", loss, score, centre=centre, stretches=True)
+HEAD = _head("sharpe", jnp.tanh)
+"""Exposures in [-1, 1]: the sign is the side, the size the conviction."""
+LONG_ONLY = _head("sharpe_long_only", jax.nn.sigmoid)
+"""Exposures in [0, 1]: a network that says nothing holds half."""

@@ -60,11 +60,12 @@ def synthetic() -> list[Problem]:
 def real() -> list[Problem]:
     """Two studies on the bundled prices: networks with their policy, and the policy alone."""
     from windtunnel.config import parse_study  # noqa: PLC0415 - starts JAX
+    from windtunnel.course import prepare  # noqa: PLC0415
     from windtunnel.data import align, load  # noqa: PLC0415
     from windtunnel.trainers import devices  # noqa: PLC0415
     from windtunnel.trainers.supervised_trainer import SupervisedTrainer  # noqa: PLC0415
     from windtunnel.tuning.space import to_distributions  # noqa: PLC0415
-    from windtunnel.validation import Pipeline, prepare  # noqa: PLC0415
+    from windtunnel.validation import Pipeline  # noqa: PLC0415
 
     devices.configure_cpu()
     policy = {

@@ -11,12 +11,13 @@ import pytest
 
 from windtunnel import splits
 from windtunnel.config import StudyFile, parse_study
+from windtunnel.course import Course, prepare
 from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.align import to_panel
 from windtunnel.data.load import load_bars
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.protocols import CohortFit, TrainingTask
-from windtunnel.validation import Course, Pipeline, buy_and_hold, prepare
+from windtunnel.validation import Pipeline, buy_and_hold
 
 
 def study(**validation: Any) -> StudyFile:

@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 
 from windtunnel.config import StudyFile, parse_study
+from windtunnel.course import Course, prepare, window
 from windtunnel.data.align import to_panel
 from windtunnel.data.load import load_bars
 from windtunnel.data.panel import Panel
 from windtunnel.errors import SplitError
 from windtunnel.protocols import CohortFit
-from windtunnel.validation import (
-    Course,
-    Pipeline,
-    buy_and_hold,
-    hyper_table,
-    policy_table,
-    prepare,
-    window,
-)
+from windtunnel.validation import Pipeline, buy_and_hold, hyper_table, policy_table
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from windtunnel.config import StudyFile
 from windtunnel.config.bucket import Key, bucket_key, in_bucket
+from windtunnel.course import Course, prepare
 from windtunnel.data.panel import Panel
 from windtunnel.rungs import Assessed, Ladder, assess
 from windtunnel.trainers.own import own_trainer
 from windtunnel.tuning.pruners import Reports, bracket, make_pruner, rung_steps
-from windtunnel.validation import Course, Params, Pipeline, prepare
+from windtunnel.validation import Params, Pipeline
 
 Past = Sequence[tuple[bool, Reports]]
 

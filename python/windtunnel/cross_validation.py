@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from windtunnel import splits
 from windtunnel.backtest.engine import run_policy
+from windtunnel.course import Course, window
 from windtunnel.errors import SplitError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.protocols import TrainingTask
-from windtunnel.validation import Course, Pipeline, hyper_table, policy_table, window
+from windtunnel.validation import Pipeline, hyper_table, policy_table
 
 Float64Array = npt.NDArray[np.float64]
 

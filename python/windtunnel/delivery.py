@@ -17,6 +17,7 @@ import safetensors.numpy
 
 from windtunnel.config import study_digest
 from windtunnel.config.study import ModelSection
+from windtunnel.course import window
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.exporter import Score, export_bundle
 from windtunnel.deployment.manifest import (
@@ -42,7 +43,7 @@ from windtunnel.runs import Run
 from windtunnel.trainers.own import rl_terms
 from windtunnel.trainers.rl.session import PolicyProgram, policy_program, specify
 from windtunnel.trainers.scoring import Network
-from windtunnel.validation import policy_table, window
+from windtunnel.validation import policy_table
 
 # What an export anew takes over from the manifest as it is.
 _KEPT = (

@@ -19,6 +19,7 @@ from windtunnel.campaign import Campaign
 from windtunnel.config import StudyFile, load_study_file, parse_study
 from windtunnel.config.bucket import LABEL_NAMES
 from windtunnel.config.search import Value
+from windtunnel.course import Course
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
 from windtunnel.errors import DataError, RunError
@@ -31,7 +32,7 @@ from windtunnel.shared_parts import help_with
 from windtunnel.supervised_rival import supervised_rival
 from windtunnel.trainers import compiling, devices
 from windtunnel.trainers.own import own_trainer
-from windtunnel.validation import Course, Pipeline
+from windtunnel.validation import Pipeline
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

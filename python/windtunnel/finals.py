@@ -12,11 +12,12 @@ import numpy.typing as npt
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult
 from windtunnel.backtest.trades import TradeLog
+from windtunnel.course import Course
 from windtunnel.errors import TrainingError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
 from windtunnel.protocols import FittedModel
-from windtunnel.validation import Course, Pipeline, buy_and_hold, exposures_of, hyper_table
+from windtunnel.validation import Pipeline, buy_and_hold, exposures_of, hyper_table
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

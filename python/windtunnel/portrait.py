@@ -16,6 +16,7 @@ from windtunnel import overfitting
 from windtunnel.backtest.round_trips import round_trips
 from windtunnel.backtest.trace import Trace, trace_exposures
 from windtunnel.backtest.trades import TradeLog
+from windtunnel.course import Course, window
 from windtunnel.errors import MetricError
 from windtunnel.metrics.calibration import Calibration, calibration_curve
 from windtunnel.metrics.decay import Decay, ic_decay
@@ -23,7 +24,7 @@ from windtunnel.metrics.financial import returns
 from windtunnel.metrics.monthly import MonthlyReturns, monthly_returns
 from windtunnel.metrics.rolling import rolling_sharpe
 from windtunnel.overfitting.bands import EquityBand, equity_band
-from windtunnel.validation import Course, exposures_of, window
+from windtunnel.validation import exposures_of
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

@@ -10,12 +10,12 @@ import polars as pl
 from windtunnel.config import StudyFile, study_digest
 from windtunnel.config.search import Choice, Dimension, FloatRange, Value
 from windtunnel.config.tuning import MINIMISED
+from windtunnel.course import Course
 from windtunnel.ledger import LedgerCohort, LedgerTrial
 from windtunnel.runs import Run
 from windtunnel.span import Span
 from windtunnel.tuning.pruners import Reports
 from windtunnel.tuning.strategy import Direction, Outcome, Suggestion
-from windtunnel.validation import Course
 
 # Attributes that a trial shows in Optuna's dashboard.
 SHOWN = ("sharpe", "total_return", "max_drawdown", "turnover", "fills", "train_loss")

@@ -15,10 +15,10 @@ from windtunnel.audits.registry import run_audits
 from windtunnel.audits.subject import Subject, own
 from windtunnel.backtest.engine import run_policy
 from windtunnel.backtest.policy import target_exposures
+from windtunnel.course import policy_volatility
 from windtunnel.data.align import to_panel
 from windtunnel.features.compute import compute
 from windtunnel.labels import make_labels
-from windtunnel.validation import policy_volatility
 
 SERIES = ("open", "high", "low", "close", "volume")
 

@@ -10,9 +10,10 @@ import pytest
 
 from windtunnel.assessor import Assessor
 from windtunnel.config import StudyFile, parse_study
+from windtunnel.course import prepare
 from windtunnel.data import align, load
 from windtunnel.trainers.own import own_trainer
-from windtunnel.validation import Pipeline, prepare
+from windtunnel.validation import Pipeline
 
 RAW: dict[str, Any] = {
     "study": {"name": "searched", "trials": 16, "cohort": 8},

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Semaphore, Thread
 from typing import Any
 
 import polars as pl
@@ -121,19 +122,35 @@ class Slow:
         return self.assessor.assess(*arguments)
 
 
+class InTurn:
+    """An assessor that begins a part when `before` has a turn to give, and gives one to `after`."""
+
+    def __init__(self, assessor: Assessor, before: Semaphore | None, after: Semaphore | None):
+        self.assessor, self.before, self.after = assessor, before, after
+
+    def assess(self, *arguments: Any) -> Any:
+        if self.before is not None:
+            assert self.before.acquire(timeout=60), "the helper takes no part"
+        found = self.assessor.assess(*arguments)
+        if self.after is not None:
+            self.after.release()
+        return found
+
+
 def test_a_helper_takes_parts_while_another_is_busy(
     alone: pl.DataFrame, assessor: Assessor, tmp_path: Path
 ) -> None:
-    import threading
-
+    """For each part that the run does itself the helper has done one before."""
     run = start_run(tmp_path, assessor)
     helped: list[int] = []
-    helper = threading.Thread(target=lambda: helped.append(help_with(run, assessor)))
-    slow = Slow(assessor, 0.5)
+    turns = Semaphore(0)
+    eager: Any = InTurn(assessor, None, turns)
+    busy: Any = InTurn(assessor, turns, None)
+    helper = Thread(target=lambda: helped.append(help_with(run, eager)))
     table = carry_out(
         run,
         assessor,
-        SharedParts(run, slow),  # type: ignore[arg-type]  # used as one
+        SharedParts(run, busy),
         lambda event: helper.start() if isinstance(event, events.TuningStarted) else None,
     )
     helper.join(timeout=60)

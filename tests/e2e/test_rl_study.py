@@ -16,6 +16,8 @@ import pytest
 from websockets.sync.client import connect
 
 from windtunnel.assessor import assessor_for
+from windtunnel.course import prepare
+from windtunnel.course import window as part
 from windtunnel.data.align import to_panel
 from windtunnel.delivery import export_again
 from windtunnel.deployment.bundle import load_bundle
@@ -33,8 +35,6 @@ from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.refusal import Refusal
 from windtunnel.supervised_rival import rival_study, supervised_rival
 from windtunnel.trainers.bucket_trainer import BucketTrainer
-from windtunnel.validation import prepare
-from windtunnel.validation import window as part
 
 RAW = {
     "study": {"name": "policy", "seed": 5, "trials": 8, "cohort": 4},

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from windtunnel.course import window
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.replay import replay
 from windtunnel.deployment.replay_equity import replay_equity
 from windtunnel.experiments import Study, StudyResult
 from windtunnel.serving.predictor import Predictor
-from windtunnel.validation import window
 
 BARS = 40
 LEVERAGE = 1.5

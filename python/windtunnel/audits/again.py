@@ -21,7 +21,7 @@ from windtunnel.metrics.financial import financial_metrics
 
 if TYPE_CHECKING:
     from windtunnel.audits.case import Case, Champion
-    from windtunnel.validation import Course
+    from windtunnel.course import Course
 
 LATER = (1, 5, 21, 63, 10, 42, 84, 126)
 """Bars by which other histories begin later, the first ones first."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from windtunnel.audits.case import Case
     from windtunnel.audits.result import Cell
+    from windtunnel.course import Course
     from windtunnel.data.panel import Panel
     from windtunnel.protocols import CohortFit
-    from windtunnel.validation import Course
 
 SERIES = ("open", "high", "low", "close", "volume", "tradable")
 

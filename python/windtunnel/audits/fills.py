@@ -22,7 +22,8 @@ from windtunnel.backtest import oracle
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.oracle_account import Ledger
-from windtunnel.validation import policy_table, window
+from windtunnel.course import window
+from windtunnel.validation import policy_table
 
 if TYPE_CHECKING:
     from windtunnel.audits.case import Case

@@ -19,7 +19,7 @@ from windtunnel.validation import Pipeline, buy_and_hold, hyper_table
 if TYPE_CHECKING:
     from windtunnel.audits.case import Case
     from windtunnel.audits.subject import Subject
-    from windtunnel.validation import Course
+    from windtunnel.course import Course
 
 
 @dataclass(frozen=True)

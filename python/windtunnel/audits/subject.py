@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol, Unpack
 from windtunnel import labels, splits
 from windtunnel.backtest.engine import run_policy
 from windtunnel.backtest.policy import target_exposures
+from windtunnel.course import policy_volatility
 from windtunnel.data import align
 from windtunnel.features import compute
-from windtunnel.validation import policy_volatility
 
 if TYPE_CHECKING:
     import numpy as np

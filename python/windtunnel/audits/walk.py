@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from windtunnel.backtest.costs import Costs
+from windtunnel.course import Course, window
 from windtunnel.protocols import CohortFit, TrainingTask
-from windtunnel.validation import Course, hyper_table, policy_table, window
+from windtunnel.validation import hyper_table, policy_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt

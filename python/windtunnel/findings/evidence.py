@@ -20,6 +20,7 @@ from windtunnel.audits.case import Champion as AuditedChampion
 from windtunnel.audits.record import record
 from windtunnel.audits.registry import run_audits
 from windtunnel.audits.result import AuditResult
+from windtunnel.course import Course
 from windtunnel.cross_validation import Paths, cross_validate
 from windtunnel.data.quality import QualityReport
 from windtunnel.findings.life import StudyLife, life
@@ -29,7 +30,7 @@ from windtunnel.ledger import Ledger, PastTrials
 from windtunnel.metrics.financial import returns
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run
-from windtunnel.validation import Course, Pipeline
+from windtunnel.validation import Pipeline
 
 Float64Array = npt.NDArray[np.float64]
 

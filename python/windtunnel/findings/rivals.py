@@ -14,10 +14,11 @@ import numpy as np
 
 from windtunnel import judgement
 from windtunnel.backtest.engine import BacktestResult
+from windtunnel.course import Course
 from windtunnel.findings.trial_table import TrialTable
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.trainers.rl_trainer import RLTrainer
-from windtunnel.validation import Course, Pipeline, hyper_table
+from windtunnel.validation import Pipeline, hyper_table
 
 Params = Mapping[str, float]
 Kind: TypeAlias = Literal["seed", "supervised", "hold", "cash"]

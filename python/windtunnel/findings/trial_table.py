@@ -11,9 +11,9 @@ import polars as pl
 
 from windtunnel import extend
 from windtunnel.backtest.result import BacktestResult
+from windtunnel.course import Course
 from windtunnel.finals import curve_metrics
 from windtunnel.runs import Run
-from windtunnel.validation import Course
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from windtunnel import overfitting
+from windtunnel.course import Course
 from windtunnel.tuning.space import unit_cube
-from windtunnel.validation import Course
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel import overfitting
+from windtunnel.course import Course
 from windtunnel.metrics.financial import returns
-from windtunnel.validation import Course
 
 Float64Array = npt.NDArray[np.float64]
 

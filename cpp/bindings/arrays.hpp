@@ -113,9 +113,6 @@ inline StopParameters read_stops(const std::optional<py::dict>& given, py::ssize
     stops.bars = array("bars");
     panel.high = view_optional((*given)["high"], "high", panel);
     panel.low = view_optional((*given)["low"], "low", panel);
-    if (panel.high == nullptr || panel.low == nullptr) {
-        throw std::invalid_argument("high, low: stops need both");
-    }
     return stops;
 }
 

@@ -94,7 +94,7 @@ void check_policies(Case& world, Bytes& bytes, std::size_t cut) {
         from.volatility = aims ? volatility.data() + first * world.instruments : nullptr;
         return windtunnel::Policies(scores.data() + first * row, columns, from);
     };
-    check_case(world, door, parameters.stops.any(), cut);
+    check_case(world, door, parameters.stops.any() || bytes.flag(), cut);
 }
 
 void check_signals(Case& world, Bytes& bytes, std::size_t cut) {
@@ -119,7 +119,7 @@ void check_signals(Case& world, Bytes& bytes, std::size_t cut) {
                                       packed};
         return windtunnel::Signals(flags, size.data(), C, world.terms.trading_rate(), stops);
     };
-    check_case(world, door, stops.any(), cut);
+    check_case(world, door, stops.any() || bytes.flag(), cut);
 }
 
 }  // namespace

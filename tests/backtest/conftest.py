@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from windtunnel.backtest.native import core
 from windtunnel.data.panel import Panel
 
 if TYPE_CHECKING:
@@ -24,6 +27,25 @@ class MakePanel(Protocol):
         close: npt.ArrayLike,
         tradable: npt.ArrayLike | None = None,
     ) -> Panel: ...
+
+
+LEVELS = ("v2", "avx2", "avx512")
+
+
+def _at_every_level(run: Callable[[], BacktestResult]) -> BacktestResult:
+    """What `run` gives, once narrower instruction sets have given the same bits."""
+    result, widest = run(), core.widest_instruction_set()
+    for level in LEVELS[: LEVELS.index(widest)] if widest in LEVELS else ():
+        with patch.dict(os.environ, WINDTUNNEL_ISA=level):
+            other = _arrays(run())
+        for name, own in _arrays(result).items():
+            np.testing.assert_array_equal(other[name], own, err_msg=f"{level}: {name}")
+    return result
+
+
+def _arrays(result: BacktestResult) -> dict[str, npt.NDArray[Any]]:
+    arrays = {name: each for name, each in vars(result).items() if isinstance(each, np.ndarray)}
+    return arrays | (result.metrics or {})
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,11 @@ def _random_world(seed: int, bars: int, instruments: int, volatility: float, hol
 @pytest.fixture(scope="session")
 def make_panel() -> MakePanel:
     return _make_panel
+
+
+@pytest.fixture(scope="session")
+def at_every_level() -> Callable[[Callable[[], BacktestResult]], BacktestResult]:
+    return _at_every_level
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ LOOKED_AT = 3  # configurations; the specification is slow
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**63 - 1))
-def test_blocks_equal_the_specification(random_world, assert_equals, seed) -> None:
+def test_blocks_equal_the_specification(random_world, at_every_level, assert_equals, seed) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.02, 0.2]))
     bars, width = int(draw.integers(64, 280)), int(draw.integers(1, 40))
@@ -71,10 +71,13 @@ def test_blocks_equal_the_specification(random_world, assert_equals, seed) -> No
     }
     given_flags = {"configurations": width} if draw.integers(2) else {}
     pack = (lambda f: np.packbits(f, axis=2, bitorder="little")) if given_flags else lambda f: f
-    result = run_signals(
-        panel, pack(entries), pack(exits), size=size, stops=stops, threads=1,
-        want_metrics=bool(draw.integers(2)), **given_flags, **terms,
-    )  # fmt: skip
+    flags = {"entries": pack(entries), "exits": pack(exits), **given_flags}
+    measured = bool(draw.integers(2))
+    result = at_every_level(
+        lambda: run_signals(
+            panel, **flags, size=size, stops=stops, threads=1, want_metrics=measured, **terms
+        )
+    )
     for c in draw.choice(width, min(width, LOOKED_AT), replace=False):
         rules = None
         if stops is not None:

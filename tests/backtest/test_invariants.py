@@ -156,6 +156,21 @@ def test_every_instruction_set_gives_the_same_bits(random_world, monkeypatch) ->
         assert_same(results[0], result)
 
 
+@pytest.mark.parametrize("fill", ["next_open", "next_close", "same_close"])
+@pytest.mark.parametrize("holes", [0.0, 0.02])
+def test_one_instrument_alone_gives_the_same_bits_at_every_level(
+    random_world, at_every_level, holes, fill
+) -> None:
+    """One instrument goes by blocks of bars where there is no hole."""
+    world = random_world(4, 300, 1, 0.1, holes)
+    exposures = exposures_of(world, 40)
+    scores = world.rng.uniform(-1, 1, (300, 1, 7)).astype(np.float32)
+    policies = policies_of(world.rng, 40, 7)
+    shared = terms(fill) | {"want_metrics": True}
+    at_every_level(lambda: run_exposures(world.panel, exposures, band=0.02, **shared))
+    at_every_level(lambda: run_policy(world.panel, scores, policies, **shared))
+
+
 def test_an_unknown_instruction_set_is_refused(random_world, monkeypatch) -> None:
     monkeypatch.setenv("WINDTUNNEL_ISA", "mmx")
     with pytest.raises(ValueError, match=r"WINDTUNNEL_ISA: this processor runs .*, got 'mmx'"):

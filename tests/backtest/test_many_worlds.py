@@ -28,7 +28,9 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE", "dev") != "dev"
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**63 - 1))
-def test_every_rule_equals_the_specification(random_world, assert_equals, seed) -> None:
+def test_every_rule_equals_the_specification(
+    random_world, at_every_level, assert_equals, seed
+) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.05, 0.3, 1.5]))
     bars, instruments, width = (int(draw.integers(1, top)) for top in (16, 4, 4))
@@ -87,7 +89,11 @@ def test_every_rule_equals_the_specification(random_world, assert_equals, seed) 
         "half_spread": draw.uniform(0, 0.01, shape) if draw.integers(2) else None,
     }
     narrow = scores.astype(np.float32)
-    result = run_policy(panel, narrow, policies, stops=stops, volatility=known, threads=1, **terms)
+    result = at_every_level(
+        lambda: run_policy(
+            panel, narrow, policies, stops=stops, volatility=known, threads=1, **terms
+        )
+    )
     for c in range(width):
         rules = None
         if stops is not None:

@@ -33,7 +33,8 @@ def check(result) -> None:
     after = financial_metrics(result.equity, initial=1e5, periods_per_year=252.0)
     assert set(result.metrics) == set(after) - TAILS
     for name, values in result.metrics.items():
-        np.testing.assert_allclose(values, after[name], rtol=1e-9, atol=1e-12, err_msg=name)
+        # `atol`: a skewness or a Sharpe ratio near 0 is a difference of numbers of order 1.
+        np.testing.assert_allclose(values, after[name], rtol=1e-9, atol=1e-10, err_msg=name)
 
 
 @given(

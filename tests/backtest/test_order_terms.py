@@ -234,3 +234,22 @@ def test_orders_equal_the_specification(
             )
         for name in ("fills", "dropped", "capped", "liquidated"):
             assert getattr(result, name)[c] == getattr(ledger, name), name
+
+
+def test_a_whole_number_of_lots_loses_none_to_rounding(make_panel) -> None:
+    """Exposures of exactly k units: k lots of 1, and of a lot that binary cannot hold."""
+    cash, price = 1e5, 101.37
+    wanted = np.arange(1, 900)
+    for lot, units in ((1.0, wanted.astype(float)), (0.1, wanted * 0.1)):
+        exposures = (units * price / cash)[None, None, :].repeat(4, axis=0)
+        result = run_exposures(
+            make_panel([price] * 4, [price] * 4),
+            np.ascontiguousarray(exposures),
+            band=0.0,
+            costs=FREE,
+            execution=Execution("next_open", cash, 0.0, lot_size=lot),
+            periods_per_year=252.0,
+            want_trades=True,
+        )
+        np.testing.assert_allclose(result.trades.units, units, rtol=1e-12)
+        assert (result.fills == 1).all()  # what is held is what is wanted again

@@ -92,7 +92,9 @@ def test_after_a_stop_only_a_new_entry_enters(make_panel, fill) -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**63 - 1))
-def test_every_rule_equals_the_specification(random_world, assert_equals, seed) -> None:
+def test_every_rule_equals_the_specification(
+    random_world, at_every_level, assert_equals, seed
+) -> None:
     draw = np.random.default_rng(seed)
     volatility = float(draw.choice([0.001, 0.05, 0.3, 1.5]))
     bars = int(draw.integers(1, 24))
@@ -140,7 +142,9 @@ def test_every_rule_equals_the_specification(random_world, assert_equals, seed) 
         "periods_per_year": 12.0,
         "half_spread": draw.uniform(0, 0.01, shape) if fine and draw.integers(2) else None,
     }
-    result = run_signals(panel, entries, exits, size=size, stops=stops, threads=1, **terms)
+    result = at_every_level(
+        lambda: run_signals(panel, entries, exits, size=size, stops=stops, threads=1, **terms)
+    )
     for c in range(width):
         rules = None
         if stops is not None:
@@ -149,6 +153,21 @@ def test_every_rule_equals_the_specification(random_world, assert_equals, seed) 
             panel, entries[:, :, c], exits[:, :, c], size=float(size[c]), stops=rules, **terms
         )
         assert_equals(result, c, ledger)
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close", "same_close"])
+@pytest.mark.parametrize("instruments", [1, 2])
+def test_stops_without_any_are_no_stops(random_world, instruments, fill) -> None:
+    market = random_world(8, 200, instruments, 0.02, 0.0)
+    entries = market.rng.random((200, instruments, 70)) < 0.1
+    exits = market.rng.random((200, instruments, 70)) < 0.1
+    terms = TERMS | {"execution": Execution(fill=fill, initial_cash=100.0)}
+    without, none = (
+        run_signals(market.panel, entries, exits, stops=stops, want_metrics=True, **terms)
+        for stops in (None, Stops())
+    )
+    np.testing.assert_array_equal(none.equity, without.equity)
+    np.testing.assert_array_equal(none.fills, without.fills)
 
 
 @pytest.mark.parametrize("width", [1, 8, 9, 16, 33])

@@ -30,6 +30,17 @@ struct Progress {
     std::size_t configurations = 0;
 };
 
+// Highs and lows that no stop looks at make a market neither more detailed nor slower.
+template <class Door>
+PanelView seen_by(const Door& door, PanelView panel) {
+    if (!door.has_stops()) {
+        panel.high = panel.low = nullptr;
+    } else if (panel.high == nullptr || panel.low == nullptr) {
+        throw std::invalid_argument("high, low: stops need both");
+    }
+    return panel;
+}
+
 template <class Door>
 Rules choose_rules(const PanelView& panel, const Terms& terms, const Results& results,
                    const Market& market) {
@@ -53,8 +64,9 @@ Rules choose_rules(const PanelView& panel, const Terms& terms, const Results& re
 // with the last bar of the piece before, whose decision fills now and whose results are not
 // written again. Everything else must stay as it was.
 template <class Door>
-void run(const Door& door, const PanelView& panel, const Terms& terms, const Results& results,
+void run(const Door& door, const PanelView& given, const Terms& terms, const Results& results,
          std::size_t threads, Progress<Door>* progress = nullptr) {
+    const PanelView panel = seen_by(door, given);
     Progress<Door> whole;
     Progress<Door>& state = progress == nullptr ? whole : *progress;
     const std::size_t begin = state.bars == 0 ? 0 : 1;

@@ -77,14 +77,16 @@ inline Metrics conclude(const Measures<Lane>& of, std::size_t l, double last, st
     to.calmar = to.max_drawdown > rounding ? finite(to.cagr / to.max_drawdown) : undefined;
     const double moved = of.up[l] + of.down[l];
     to.hit_rate = moved > 0.0 ? of.up[l] / moved : undefined;
-    to.profit_factor = of.losses[l] < 0.0 ? finite(of.gains[l] / -of.losses[l]) : undefined;
-    to.volatility = to.sharpe = to.sortino = to.skewness = to.kurtosis = undefined;
-    if (bars < 2) return to;
     const double mean = of.mean[l];
     const double m2 = std::max(of.m2[l], 0.0);
-    const double deviation = std::sqrt(m2 / (n - 1.0));
     // No return is larger than this, and none is larger than that by much where it matters.
     const double floor = rounding * (1.0 + std::sqrt(m2) + std::abs(mean));
+    const double semideviation = std::sqrt(of.downside[l] / n);
+    const bool loses = semideviation > floor;
+    to.profit_factor = loses ? finite(of.gains[l] / -of.losses[l]) : undefined;
+    to.volatility = to.sharpe = to.sortino = to.skewness = to.kurtosis = undefined;
+    if (bars < 2) return to;
+    const double deviation = std::sqrt(m2 / (n - 1.0));
     if (deviation > floor) {
         to.volatility = deviation * year;
         to.sharpe = mean / deviation * year;
@@ -93,8 +95,7 @@ inline Metrics conclude(const Measures<Lane>& of, std::size_t l, double last, st
     } else {
         to.volatility = 0.0;
     }
-    const double semideviation = std::sqrt(of.downside[l] / n);
-    if (semideviation > floor) to.sortino = mean / semideviation * year;
+    if (loses) to.sortino = mean / semideviation * year;
     return to;
 }
 

@@ -14,6 +14,10 @@ constexpr std::size_t delay(Fill fill) {
     return fill == Fill::same_close ? 0 : 1;
 }
 
+// A number of lots this close to a whole one, as a fraction of it, is that: it was whole before
+// the divisions that led to it were rounded.
+inline constexpr double kWholeTolerance = 1e-9;
+
 struct Terms {
     double fee = 0.0;             // fraction of traded value
     double half_spread = 0.0;     // fraction of traded value, a cost rather than a changed price

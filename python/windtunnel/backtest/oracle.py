@@ -251,8 +251,10 @@ def _simulate(
 
 
 def bar_prices(panel: Panel, t: int, n: int) -> Prices:
-    """The prices of a bar that stops look at."""
-    return Prices(float(panel.open[t, n]), float(panel.high[t, n]), float(panel.low[t, n]))
+    """The prices of a bar that stops look at; its range holds its open and its close."""
+    opened, close = float(panel.open[t, n]), float(panel.close[t, n])
+    high, low = float(panel.high[t, n]), float(panel.low[t, n])
+    return Prices(opened, max(high, opened, close), min(low, opened, close))
 
 
 def watch_bar(

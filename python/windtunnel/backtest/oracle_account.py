@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from windtunnel.backtest.costs import Costs
     from windtunnel.backtest.execution import Execution
 
+# A number of lots this close to a whole one, as a fraction of it, is that.
+WHOLE_TOLERANCE = 1e-9
+
 
 class Quote(NamedTuple):
     """What one instrument offers at one bar."""
@@ -115,7 +118,8 @@ class Account:
         equity = self.cash
         for units, quote in zip(self.units, quotes, strict=True):
             equity += units * quote.price
-        # A gap through zero leaves nothing to size orders by; the close will liquidate.
+        # A gap through zero leaves nothing to size orders by, not even one that closes; the close
+        # liquidates, unless prices have come back by then.
         if not equity > 0:
             return
         traded = 0.0
@@ -172,7 +176,12 @@ class Account:
             return units
         lots = units / self.lot
         # A double of 2^52 or more, infinity too, is whole as it is.
-        return (lots if abs(lots) >= 2.0**52 else trunc(lots)) * self.lot
+        if abs(lots) >= 2.0**52:
+            return lots * self.lot
+        # What is a whole number up to rounding loses no lot.
+        near = round(lots)
+        whole = abs(lots - near) <= WHOLE_TOLERANCE * abs(lots)
+        return (near if whole else trunc(lots)) * self.lot
 
     def _cost(self, size: float, value: float, quote: Quote) -> float:
         """What a fill of `size` units worth `value` costs."""

@@ -40,7 +40,11 @@ WINDTUNNEL_INLINE Executed fill_in_part(Working& a, Lane& holding, const Row& ta
     Row wanted = select(order, target_units, units);
     Row change = wanted - units;
     double limit = terms.participation * quote.volume;
-    if (terms.lot_size > 0.0) limit = __builtin_trunc(limit / terms.lot_size) * terms.lot_size;
+    if (terms.lot_size > 0.0) {
+        Lane lots;
+        whole(limit / terms.lot_size).store(lots);
+        limit = lots[0] * terms.lot_size;
+    }
     const Mask over = order & (magnitude(change) > limit);
     if (any(over)) {
         (Row(capped) + select(over, 1.0, 0.0)).store(capped);

@@ -111,13 +111,13 @@ WINDTUNNEL_INLINE Row smaller(const Row& a, const Row& b) {
     WINDTUNNEL_EACH_PART(chosen, Row, smaller(a.part[p], b.part[p]));
 }
 
-// Rounded towards zero. A double of 2^52 and more has no fraction; below, adding that much rounds
-// to a whole number.
+// Rounded towards zero, but for what is a whole number up to rounding. A double of 2^52 and more
+// has no fraction; below, adding that much rounds to a whole number.
 WINDTUNNEL_INLINE Row whole(const Row& a) {
     constexpr double kWhole = 4503599627370496.0;
     const Row size = magnitude(a);
     const Row near = (size + kWhole) - kWhole;
-    const Row below = select(near > size, near - 1.0, near);
+    const Row below = select(near - size > size * kWholeTolerance, near - 1.0, near);
     const Row result = select(size < kWhole, below, size);
     return select(a < 0.0, 0.0 - result, result);
 }

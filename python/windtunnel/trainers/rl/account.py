@@ -19,6 +19,7 @@ import numpy as np
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution, Fill
 from windtunnel.backtest.market import market_rows
+from windtunnel.backtest.oracle_account import WHOLE_TOLERANCE
 from windtunnel.data.panel import Panel
 
 
@@ -248,7 +249,14 @@ def _mark(account: Account, quote: Quote, terms: Terms) -> tuple[Account, jax.Ar
 
 def _lots(units: jax.Array, terms: Terms) -> jax.Array:
     """Whole lots towards zero; without lots the units themselves."""
-    return jnp.trunc(units / terms.lot) * terms.lot if terms.lot > 0 else units
+    if terms.lot == 0:
+        return units
+    lots = units / terms.lot
+    near = jnp.round(lots)
+    # What is a whole number up to rounding loses no lot.
+    tolerance = max(WHOLE_TOLERANCE, 4 * float(np.finfo(lots.dtype).eps))
+    whole = jnp.abs(lots - near) <= tolerance * jnp.abs(lots)
+    return jnp.where(whole, near, jnp.trunc(lots)) * terms.lot
 
 
 def _cost(size: jax.Array, value: jax.Array, volume: jax.Array, terms: Terms) -> jax.Array:

@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import BacktestResult
 from windtunnel.backtest.trades import TradeLog
 from windtunnel.course import Course
@@ -45,7 +44,7 @@ class Stress:
     slices falls to zero; NaN when it is below zero even without costs, infinite never:
     the search ends at 1,000 basis points and then reports that bound. `learning` holds the
     ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices,
-    `trades` every fill there.
+    `trades` every fill there and `cash` (T,) float64 the currency at each close.
     """
 
     rows: tuple[StressRow, ...]
@@ -54,6 +53,7 @@ class Stress:
     benchmark: BacktestResult
     scores: Float32Array
     trades: TradeLog
+    cash: Float64Array
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
         buy_and_hold(course, *course.plan.out_of_sample),
         np.ascontiguousarray(scores[:, :, 0]),
         cast("TradeLog", repeated.trades),
+        cast("Float64Array", repeated.cash)[:, 0],
     )
 
 
@@ -212,7 +213,7 @@ def _break_even(pipeline: Pipeline, scores: Float32Array, params: Mapping[str, f
     initial = pipeline.course.execution.initial_cash
 
     def gain(bps: float) -> float:
-        flat = Costs(bps / 1e4, 0.0, costs.borrow_apr, costs.financing_apr)
+        flat = replace(costs.of_holding, fee=bps / 1e4)
         return float(pipeline.backtest(scores, [params], costs=flat).equity[-1, 0]) - initial
 
     low, high = 0.0, 1000.0

@@ -5,7 +5,6 @@ None of these figures decides anything; they show how the result came about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import polars as pl
 
 from windtunnel import overfitting
 from windtunnel.backtest.round_trips import round_trips
-from windtunnel.backtest.trace import Trace, trace_exposures
+from windtunnel.backtest.trace import Trace, trace_fills
 from windtunnel.backtest.trades import TradeLog
 from windtunnel.course import Course, window
 from windtunnel.errors import MetricError
@@ -24,7 +23,6 @@ from windtunnel.metrics.financial import returns
 from windtunnel.metrics.monthly import MonthlyReturns, monthly_returns
 from windtunnel.metrics.rolling import rolling_sharpe
 from windtunnel.overfitting.bands import EquityBand, equity_band
-from windtunnel.validation import exposures_of
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -49,7 +47,7 @@ class Portrait:
         Annualised, of the champion and of buy and hold.
     months : MonthlyReturns
     trace : Trace
-        Its trades by bar and instrument, repeated with arrays.
+        What it did by bar and instrument, from its fills.
     gap : float
         Largest difference between the trace's equity and the engine's, relative to the
         initial cash: rounding, or something is wrong.
@@ -74,11 +72,11 @@ class Portrait:
 
 def portray(
     course: Course,
-    params: Mapping[str, float],
     scores: Float32Array,
     equity: Float64Array,
     benchmark: Float64Array,
     trades: TradeLog,
+    cash: Float64Array,
 ) -> Portrait:
     """Look at the champion's out-of-sample bars.
 
@@ -88,15 +86,23 @@ def portray(
         Its scores on the validation slices.
     equity, benchmark : (T,) float64
         Its equity and that of buy and hold, as the engine gave them.
-    trades : TradeLog
-        Its fills there.
+    trades, cash : TradeLog, (T,) float64
+        Its fills there, and its cash at each close.
     """
     start, stop = course.plan.out_of_sample
     initial, year = course.execution.initial_cash, course.periods_per_year
     own = returns(equity, initial)
     bars = stop - start
     span = max(WINDOW_LEAST, min(round(year), bars // WINDOW_SHARE))
-    trace = _trace(course, params, scores)
+    panel = window(course.panel, start, stop)
+    trace = trace_fills(
+        trades,
+        cash,
+        panel,
+        costs=course.costs,
+        execution=course.execution,
+        periods_per_year=year,
+    )
     direction = course.labels.kind == "direction"
     # Labels and returns that reach into the holdout would tell of it.
     opens = course.panel.open[start : course.plan.holdout[0]]
@@ -115,7 +121,7 @@ def portray(
         if direction
         else None,
         decay=ic_decay(scores, opens, horizons=[h for h in HORIZONS if h < bars // 2], parts=parts),
-        trips=round_trips(trades, window(course.panel, start, stop)),
+        trips=round_trips(trades, panel),
     )
 
 
@@ -150,15 +156,3 @@ def _band(own: Float64Array, initial: float, seed: int) -> EquityBand | None:
         return equity_band(own, initial=initial, seed=seed)
     except MetricError:  # too few bars
         return None
-
-
-def _trace(course: Course, params: Mapping[str, float], scores: Float32Array) -> Trace:
-    span = course.plan.out_of_sample
-    return trace_exposures(
-        window(course.panel, *span),
-        exposures_of(course, params, scores, span),
-        band=course.study.policy.rebalance_band,
-        costs=course.costs,
-        execution=course.execution,
-        periods_per_year=course.periods_per_year,
-    )

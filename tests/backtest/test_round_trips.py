@@ -11,6 +11,7 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_exposures
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.round_trips import round_trips
+from windtunnel.errors import BacktestError
 
 NAN = float("nan")
 
@@ -84,3 +85,22 @@ def test_no_fill_is_no_trade(make_panel):
     table = round_trips(result.trades, panel)
     assert table.is_empty()
     assert "profit" in table.columns
+
+
+def test_a_log_of_several_configurations_is_taken_apart_first(random_world):
+    market = random_world(5, 80, 2, 0.02, 0.0)
+    exposures = market.rng.choice([0.5, -0.5, 0.0, NAN], (80, 2, 3))
+    result = run_exposures(
+        market.panel,
+        exposures,
+        band=0.0,
+        costs=Costs(0.001, 0.0, 0.0, 0.0),
+        execution=Execution("next_open", 1000.0),
+        periods_per_year=1.0,
+        want_trades=True,
+    )
+    with pytest.raises(BacktestError, match=r"fills of 3 configurations, 0 to 2.*log.of\(0\)"):
+        round_trips(result.trades, market.panel)
+    for c in range(3):
+        profit = round_trips(result.trades.of(c), market.panel)["profit"].sum()
+        assert profit == pytest.approx(result.final_equity[c] - 1000.0, abs=1e-6)

@@ -61,7 +61,7 @@ def round_trips(log: TradeLog, panel: Panel) -> pl.DataFrame:
     Parameters
     ----------
     log : TradeLog
-        Of one configuration.
+        Of one configuration; `TradeLog.of` picks it.
     panel : Panel
         The bars that it traded on.
 
@@ -70,8 +70,15 @@ def round_trips(log: TradeLog, panel: Panel) -> pl.DataFrame:
     polars.DataFrame
         symbol, side ('long' or 'short'), opened, closed, bars held, fills, units (the most
         held), profit (currency, after the costs of trading; borrow and interest are not part
-        of it), costs, gain (profit / the largest value held), reason of the last fill.
+        of it), costs, gain (profit / the largest value held after a fill), reason of the last
+        fill.
+
+    Raises
+    ------
+    BacktestError
+        The log is of several configurations.
     """
+    log.require_one()
     import polars as pl  # noqa: PLC0415 - results are read without tables too
 
     stamps = panel.timestamps.astype("datetime64[us]").tolist()

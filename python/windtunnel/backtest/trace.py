@@ -1,9 +1,9 @@
-"""One configuration once more, bar by bar and instrument by instrument.
+"""One configuration taken apart, bar by bar and instrument by instrument.
 
 The engine returns one equity for each of thousands of configurations and forgets how it came
-about. For the one that is looked at closely this module trades the same rules with arrays
-over instruments and keeps what each of them earned and cost. It is a picture of the engine's
-result, never a source of one: its equity is compared with the engine's, and the gap is shown.
+about. For the one that is looked at closely it logs every fill, from which this module works out
+what each instrument earned and cost. It is a picture of the engine's result, never a source of
+one: its equity is compared with the engine's, and the gap is shown.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from windtunnel.backtest.trades import REASONS
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
     from windtunnel.backtest.costs import Costs
     from windtunnel.backtest.execution import Execution
+    from windtunnel.backtest.trades import TradeLog
     from windtunnel.data.panel import Panel
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+
+_DECISION, _LIQUIDATION = REASONS.index("decision"), REASONS.index("liquidation")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Trace:
         Currency: what the instrument's positions gained, less its own costs and borrow. The
         sum less `interest` is the last equity less the initial cash.
     costs, borrow, traded : (N,) float64
-        Currency: fees and half-spreads; borrow on short positions; value bought and sold.
+        Currency: what fills cost; borrow on short positions; value bought and sold.
         Those of a liquidation are included.
     fills, held : (N,) int64
         Orders filled; closes with a position.
@@ -63,85 +67,100 @@ class Trace:
     interest: float
 
 
-def trace_exposures(
+def trace_fills(
+    trades: TradeLog,
+    cash: Float64Array,
     panel: Panel,
-    exposures: Float64Array,
     *,
-    band: float,
     costs: Costs,
     execution: Execution,
     periods_per_year: float,
 ) -> Trace:
-    """Trade one series of target exposures, (T, N), by the rules of `backtest.oracle`.
+    """Take one configuration's fills apart by bar and instrument, whatever the orders cost.
 
-    NaN is no decision. Sums run over arrays, so that figures differ from the engine's by
-    rounding.
+    Parameters
+    ----------
+    trades : TradeLog
+        Of one configuration, as the engine logged them.
+    cash : (T,) float64
+        Its cash at each close, `BacktestResult.cash`.
+    panel : Panel
+        The T bars that it traded on.
+    costs, execution, periods_per_year
+        What it traded under.
 
     Raises
     ------
     BacktestError
-        `exposures` is not (T, N) as the panel.
+        `cash` is not (T,), or the log is of several configurations or holds fills by stops: it
+        does not say whether they came before the orders of a bar.
     """
-    shape = (panel.bars, panel.instruments)
-    if np.shape(exposures) != shape:
-        raise BacktestError(f"exposures: must be (T, N) = {shape}, got {np.shape(exposures)}")
-    bars, instruments = shape
-    listed = panel.listed
-    rate = costs.trading_rate
-    lag = 0 if execution.fill == "same_close" else 1
-    cash, closed, interest = execution.initial_cash, False, 0.0
-    units, marks, flow = np.zeros(instruments), np.ones(instruments), np.zeros(instruments)
-    paid, borrowed, traded = (np.zeros(instruments) for _ in range(3))
-    fills, held = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
-    equity, gross, net, turnover = (np.zeros(bars) for _ in range(4))
-    for t in range(bars):
-        if t and not closed:
-            due = max(-cash, 0.0) * costs.financing_apr / periods_per_year
-            rent = np.maximum(-units * marks, 0.0) * (costs.borrow_apr / periods_per_year)
-            cash -= due + rent.sum()
-            interest += due
-            borrowed += rent
-        here = listed[t]
-        last, marks = marks, np.where(here, panel.close[t], marks)
-        prices = np.where(here, panel.open[t], last) if execution.fill == "next_open" else marks
-        before = cash + units @ prices
-        if t >= lag and not closed and before > 0:
-            target = exposures[t - lag]
-            apart = np.abs(target * before - units * prices) > band * before
-            wanted = ((target == 0) & (units != 0)) | apart
-            order = wanted & ~np.isnan(target) & panel.tradable[t]
-            change = np.where(order, np.where(order, target, 0.0) * before / prices - units, 0.0)
-            value = np.abs(change) * prices
-            cash -= change @ prices + value.sum() * rate
-            flow -= change * prices
-            units = units + change
-            paid += value * rate
-            traded += value
-            fills += order
-            turnover[t] = value.sum() / before
-        worth = units * marks
-        total, size = cash + worth.sum(), np.abs(worth).sum()
-        if not closed and (total <= execution.maintenance * size or total <= 0):
-            fills += units != 0
-            paid += np.abs(worth) * rate
-            traded += np.abs(worth)
-            flow += worth
-            cash = total = total - size * rate
-            units, worth, closed = np.zeros(instruments), np.zeros(instruments), True
-        equity[t] = total
-        if not closed:
-            gross[t], net[t] = size / total, worth.sum() / total
-            held += units != 0
+    bars, instruments = panel.bars, panel.instruments
+    if np.shape(cash) != (bars,):
+        raise BacktestError(f"cash: must be (T,) = ({bars},), got {np.shape(cash)}")
+    trades.require_one()
+    at, of = trades.bar, trades.instrument
+
+    marks = _carried(panel.close, 1.0)
+    after = np.full((bars, instruments), np.nan)
+    after[at, of] = trades.units  # of several fills in a bar the last
+    units = _carried(after, 0.0)
+    worth = units * marks
+    equity = cash + worth.sum(axis=1)
+    liquidation = trades.reason == _LIQUIDATION
+    if not (liquidation | (trades.reason == _DECISION)).all():
+        raise BacktestError(
+            "log: holds fills by stops, whose place among the orders of a bar it does not tell",
+            "Take apart what was traded without stops",
+        )
+    closed = np.arange(bars) >= (at[liquidation].min() if liquidation.any() else bars)
+
+    # What a bar begins with pays for the time since the last close.
+    before, last = _delayed(units, 0.0), _delayed(marks, 1.0)
+    money = np.r_[execution.initial_cash, cash[:-1]]
+    pays = ~np.r_[True, closed[:-1]]
+    due = pays * np.maximum(-money, 0.0) * (costs.financing_apr / periods_per_year)
+    rent = np.maximum(-before * last, 0.0) * (pays * costs.borrow_apr / periods_per_year)[:, None]
+
+    # Orders are sized by equity at the prices that they fill at.
+    prices = np.where(panel.listed, panel.open, last) if execution.fill == "next_open" else marks
+    capital = money - due - rent.sum(axis=1) + (before * prices).sum(axis=1)
+    value = np.abs(trades.change) * trades.price
+    sized = np.bincount(at[~liquidation], value[~liquidation], bars).astype(np.float64)
+
+    def by_instrument(amounts: Float64Array) -> Float64Array:
+        return np.bincount(of, amounts, instruments).astype(np.float64)
+
+    paid = by_instrument(trades.cost)
+    flow = by_instrument(-trades.change * trades.price)
     return Trace(
         equity=equity,
-        gross=gross,
-        net=net,
-        turnover=turnover,
-        profit=flow + units * marks - paid - borrowed,
+        gross=_shares(np.abs(worth).sum(axis=1), equity),
+        net=_shares(worth.sum(axis=1), equity),
+        turnover=_shares(sized, capital),
+        profit=flow + units[-1] * marks[-1] - paid - rent.sum(axis=0),
         costs=paid,
-        borrow=borrowed,
-        traded=traded,
-        fills=fills,
-        held=held,
-        interest=interest,
+        borrow=rent.sum(axis=0),
+        traded=by_instrument(value),
+        fills=np.bincount(of, minlength=instruments),
+        held=(units[~closed] != 0).sum(axis=0),
+        interest=float(due.sum()),
     )
+
+
+def _shares(values: Float64Array, of: Float64Array) -> Float64Array:
+    """Values as shares, 0 where there is nothing."""
+    shares: Float64Array = np.divide(values, of, out=np.zeros(len(values)), where=values != 0)
+    return shares
+
+
+def _carried(values: Float64Array, first: float) -> Float64Array:
+    """The last known value of each column (T, N); `first` before there is one."""
+    known = ~np.isnan(values)
+    row = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
+    return np.where(row < 0, first, np.take_along_axis(values, np.maximum(row, 0), axis=0))
+
+
+def _delayed(values: Float64Array, first: float) -> Float64Array:
+    """A bar later; `first` at the first bar."""
+    return np.vstack([np.full((1, values.shape[1]), first), values[:-1]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,6 +52,26 @@ class TradeLog:
     def __len__(self) -> int:
         return len(self.bar)
 
+    def of(self, configuration: int) -> TradeLog:
+        """The fills of one configuration."""
+        own = self.configuration == configuration
+        return TradeLog(**{field.name: getattr(self, field.name)[own] for field in fields(self)})
+
+    def require_one(self) -> None:
+        """Refuse a log of several configurations.
+
+        Raises
+        ------
+        BacktestError
+            It is one.
+        """
+        several = np.unique(self.configuration)
+        if len(several) > 1:
+            raise BacktestError(
+                f"log: holds fills of {len(several)} configurations, {several[0]} to {several[-1]}",
+                "Give those of one: log.of(0)",
+            )
+
     @property
     def effect(self) -> list[str]:
         """What each fill did: 'open', 'increase', 'reduce', 'close', 'turn' or 'none'."""
@@ -60,9 +82,20 @@ class TradeLog:
         ]
 
     def table(self, panel: Panel) -> pl.DataFrame:
-        """One row a fill, with timestamps, symbols and words in place of numbers."""
+        """One row a fill, with timestamps, symbols and words in place of numbers.
+
+        Raises
+        ------
+        BacktestError
+            The panel ends before the last fill.
+        """
         import polars as pl  # noqa: PLC0415 - results are read without tables too
 
+        if len(self) and self.bar.max() >= panel.bars:
+            raise BacktestError(
+                f"panel: has {panel.bars} bars, and a fill is at bar {self.bar.max()}",
+                "Give the panel of the whole history: fills of a stream count bars from its first",
+            )
         return pl.DataFrame(
             {
                 "configuration": self.configuration,

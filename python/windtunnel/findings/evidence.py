@@ -139,7 +139,7 @@ def gather(work: Work, table: TrialTable) -> Evidence:
         audits=audits,
         luck=luck.with_paths(paths.figures, paths.reason),
         paths=paths,
-        portrait=portrait.portray(course, champion.params, stress.scores, own, held, stress.trades),
+        portrait=portrait.portray(course, stress.scores, own, held, stress.trades, stress.cash),
         deflation=portrait.deflation_path(
             luck.figures.get("expected_maximum_sharpe"),
             len(table.trials),

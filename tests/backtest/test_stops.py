@@ -305,3 +305,20 @@ def test_stops_that_are_off_change_nothing(random_world) -> None:
     plain = run_policy(market.panel, scores, policies, **terms)
     off = run_policy(market.panel, scores, policies, stops=Stops(loss=np.full(4, inf)), **terms)
     np.testing.assert_array_equal(plain.equity, off.equity)
+
+
+def test_an_open_that_rounding_put_outside_the_range_lies_inside(make_panel) -> None:
+    """The quality gate lets adjusted prices be off by 1e-9; so do stops."""
+    prices = np.array([10.0, 10.0, 9.0, 9.0])
+    panel = make_panel(prices, prices)
+    narrow = replace(panel, high=panel.high * (1 - 5e-10), low=panel.low * (1 + 5e-10))
+    scores = np.ones((4, 1, 1), np.float32)
+    one = np.ones(1)
+    policies = Policies(np.zeros(1, np.int64), one, 0 * one, one, 0 * one, long_only=True)
+    terms = {"costs": FREE, "execution": PLAIN, "periods_per_year": 1.0}
+    for each in (panel, narrow):
+        result = run_policy(each, scores, policies, stops=Stops(loss=np.array([0.1])), **terms)
+        assert result.fills[0] == 2
+    wide = replace(panel, high=panel.high * (1 - 5e-9))
+    with pytest.raises(BacktestError, match=r"panel.high\[0, 0\].*at least open and close"):
+        run_policy(wide, scores, policies, stops=Stops(loss=np.array([0.1])), **terms)

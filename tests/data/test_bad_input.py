@@ -85,6 +85,11 @@ FRAMES = {
     ),
     "time is null": (spoil("timestamp", None), {}, ["timestamp", "null", "row 9"]),
     "symbol is null": (spoil("symbol", None), {}, ["symbol", "null", "row 9"]),
+    "symbol is empty": (
+        lambda b: b.with_columns(symbol=pl.Series([*b["symbol"][:9], "", *b["symbol"][10:]])),
+        {},
+        ["symbol", "empty", "row 9"],
+    ),
     "duplicated next to its twin": (
         lambda b: pl.concat([b.head(3), b[2:]]),
         {},

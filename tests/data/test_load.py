@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from windtunnel.data.load import load_bars, normalise_bars
+from windtunnel.errors import DataError
 
 HEADER = "timestamp,symbol,open,high,low,close,volume\n"
 NORMAL = {
@@ -103,3 +104,37 @@ def test_csv_symbols_stay_text_and_whole_prices_become_floats(section, write_csv
 
 def test_lazy_frames_are_taken_as_they_are(bars, section):
     assert normalise_bars(bars.lazy(), section()).equals(bars)
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical(), pl.Enum(["A", "B"])])
+def test_symbols_may_be_categories(bars, section, kind):
+    out = normalise_bars(bars.with_columns(pl.col("symbol").cast(kind)), section())
+    assert out.equals(bars)
+
+
+@pytest.mark.parametrize(
+    "text", ["01/02/2020", "02-01-2020", "01/02/2020 10:00", "Jan 2 2020", "1577923200"]
+)
+def test_a_day_that_two_readers_read_differently_is_refused(tmp_path, section, text):
+    path = tmp_path / "bars.csv"
+    rows = ["2020-01-01,A,1,1,1,1,1", f"{text},A,1,1,1,1,1"]
+    path.write_text(HEADER + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=rf"timestamp.*row 1 .*'{text}'.*ISO 8601"):
+        load_bars(section(source="bars.csv", time_zone="UTC"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "zone"),
+    [
+        ("%Y-%m-%d", "UTC"),
+        ("%Y-%m-%d %H:%M:%S", "UTC"),
+        ("%Y-%m-%dT%H:%M:%S", "UTC"),
+        ("%Y-%m-%dT%H:%M:%SZ", None),
+        ("%Y-%m-%dT%H:%M:%S%.3fZ", None),
+        ("%Y-%m-%d %H:%M:%S+00:00", None),
+    ],
+)
+def test_iso_times_of_a_csv_are_read(bars, tmp_path, section, form, zone):
+    text = bars.with_columns(pl.col("timestamp").dt.strftime(form))
+    text.write_csv(tmp_path / "bars.csv")
+    assert load_bars(section(source="bars.csv", time_zone=zone), tmp_path).equals(bars)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windtunnel.data.panel import PRICE_TOLERANCE
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
@@ -87,14 +88,16 @@ def check_extremes(panel: Panel) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
             raise BacktestError(
                 f"panel.{name}: must have shape (T, N) = {panel.close.shape}, got {column.shape}"
             )
-    above = high >= np.maximum(panel.open, panel.close)
-    below = (low > 0) & (low <= np.minimum(panel.open, panel.close))
+    top, bottom = np.maximum(panel.open, panel.close), np.minimum(panel.open, panel.close)
+    # The quality gate lets as much pass for rounding, of adjusted prices for example.
+    above = high >= top * (1 - PRICE_TOLERANCE)
+    below = (low > 0) & (low <= bottom * (1 + PRICE_TOLERANCE))
     for name, column, good, rule in (
         ("panel.high", high, above, "at least open and close"),
         ("panel.low", low, below, "above 0 and at most open and close"),
     ):
         _check_column(name, column, panel, panel.listed, good, rule, "a bar")
-    return high, low
+    return np.maximum(high, top), np.minimum(low, bottom)
 
 
 def check_half_spread(half_spread: object, panel: Panel, fee: float) -> npt.NDArray[np.float64]:

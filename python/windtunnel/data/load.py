@@ -138,12 +138,40 @@ def normalise_bars(frame: pl.DataFrame | pl.LazyFrame, data: DataSection) -> pl.
     return table.select(COLUMNS).sort("timestamp", "symbol")
 
 
+# Years first. 01/02/2020 is two days, and whoever guesses takes one of them without a word.
+_ISO = r"^\d{4}([-/]\d{2}[-/]\d{2}|\d{4}T)"
+
+
 def _scan_csv(path: Path, data: DataSection) -> pl.LazyFrame:
     """Scan a CSV file; symbols stay text ('0005'), whole-number prices become Float64."""
     sources = _sources(data)
+    _refuse_other_dates(path, sources["timestamp"])
     types: dict[str, pl.DataType] = {sources[name]: pl.Float64() for name in VALUES}
     types[sources["symbol"]] = pl.String()
     return pl.scan_csv(path, try_parse_dates=True, schema_overrides=types)
+
+
+def _refuse_other_dates(path: Path, column: str) -> None:
+    """Refuse texts that do not begin with a year, month and day."""
+    texts = pl.scan_csv(path, infer_schema=False)
+    try:
+        if column not in texts.collect_schema():
+            return  # refused by name, with the other columns
+        other = (
+            texts.select(pl.col(column).alias("text"))
+            .with_row_index("row")
+            .filter(~pl.col("text").str.contains(_ISO))
+            .head(1)
+            .collect()
+        )
+    except (PolarsError, OSError):
+        return  # what cannot be read is refused where all of it is
+    for row, text in other.iter_rows():
+        raise DataError(
+            f"column {column!r} (timestamp): row {row} (counted from 0) holds {text!r}, which does "
+            "not begin with year, month and day",
+            "Write ISO 8601 times, like 2020-01-31 or 2020-01-31T14:30:00Z, or give Parquet",
+        )
 
 
 def _sources(data: DataSection) -> dict[str, str]:
@@ -171,7 +199,8 @@ def _pick_columns(lazy: pl.LazyFrame, data: DataSection) -> pl.LazyFrame:
         if name == "timestamp":
             fits, rule = found == pl.Date or isinstance(found, pl.Datetime), "Datetime or Date"
         elif name == "symbol":
-            fits, rule = found in {pl.String, pl.Categorical, pl.Enum}, "String"
+            texts = (pl.String, pl.Categorical, pl.Enum)
+            fits, rule = isinstance(found, texts), "String"
         else:
             fits, rule = found.is_numeric(), "a number"
         if not fits:
@@ -210,12 +239,15 @@ def _in_utc(lazy: pl.LazyFrame, data: DataSection) -> pl.Expr:
 def _refuse_unplaced(table: pl.DataFrame, data: DataSection) -> None:
     """Refuse rows without a symbol or time, and local times that are not one moment."""
     for name in ("symbol", "local"):
-        empty = table.filter(pl.col(name).is_null())
+        nothing = pl.col(name).is_null()
+        if name == "symbol":
+            nothing |= pl.col(name) == ""
+        empty = table.filter(nothing)
         if not empty.is_empty():
             column = "timestamp" if name == "local" else name
             raise DataError(
-                f"{column}: is null in row {empty['row'][0]} of the source (counted from 0); "
-                f"{empty.height} such rows",
+                f"{column}: is null or empty in row {empty['row'][0]} of the source (counted from "
+                f"0); {empty.height} such rows",
                 "Drop or mend these rows",
             )
     unplaced = table.filter(pl.col("timestamp").is_null())

@@ -11,6 +11,9 @@ Float64Array = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+# Relative slack for open and close outside [low, high]: rounding of adjusted prices.
+PRICE_TOLERANCE = 1e-9
+
 
 @dataclass(frozen=True)
 class Panel:

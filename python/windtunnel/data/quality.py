@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from windtunnel.data.panel import PRICE_TOLERANCE
 from windtunnel.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
 COLUMNS = ("timestamp", "symbol", *VALUES)
-# Relative slack for open and close outside [low, high]: rounding of adjusted prices.
-TOLERANCE = 1e-9
 LARGE_MOVE = 0.4
 STALE_BARS = 5
 
@@ -169,7 +168,7 @@ def _refuse_bad_values(bars: pl.DataFrame) -> None:
     low, high = pl.col("low"), pl.col("high")
     _refuse(bars, low > high, "low", "is above high", "Mend the bar", beside="high")
     for name in ("open", "close"):
-        value, slack = pl.col(name), TOLERANCE * pl.col(name)
+        value, slack = pl.col(name), PRICE_TOLERANCE * pl.col(name)
         remedy = "Mend or drop the bar; adjust open, high, low and close by the same factor"
         _refuse(bars, value < low - slack, name, "is below low", remedy, beside="low")
         _refuse(bars, value > high + slack, name, "is above high", remedy, beside="high")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from windtunnel.data.align import to_panel
-from windtunnel.data.panel import BoolArray, Float64Array, Panel
-from windtunnel.data.quality import COLUMNS, PRICES, TOLERANCE, VALUES
+from windtunnel.data.panel import PRICE_TOLERANCE, BoolArray, Float64Array, Panel
+from windtunnel.data.quality import COLUMNS, PRICES, VALUES
 from windtunnel.serving.features import read_numbers
 from windtunnel.serving.refusal import Refusal
 
@@ -162,7 +162,7 @@ def _check_values(values: dict[str, Float64Array], place: Place) -> None:
     low, high = values["low"], values["high"]
     _refuse(low > high, "low", values, place, "is above high")
     for name in ("open", "close"):
-        slack = TOLERANCE * values[name]
+        slack = PRICE_TOLERANCE * values[name]
         _refuse(values[name] < low - slack, name, values, place, "is below low")
         _refuse(values[name] > high + slack, name, values, place, "is above high")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_always_long_is_nearly_buy_and_hold(course: Course) -> None:
     equity = pipeline.evaluate([{"policy.enter": 0.05}] * 3).backtest.equity[:, 1]
     held = buy_and_hold(course, *course.plan.out_of_sample).equity[:, 0]
     assert equity[-1] == pytest.approx(held[-1], rel=0.05)
+
+
+def test_breaking_even_does_not_depend_on_how_costs_are_charged(
+    course: Course, study: StudyFile
+) -> None:
+    """Impact and minimum fees are no fraction of the value; what trades leave before costs is."""
+    found = []
+    for costs in ({}, {"minimum_fee": 5.0, "impact_bps": 50.0}):
+        section = study.costs.model_copy(update={"fee_bps": 2.0} | costs)
+        charged = replace(course, study=study.model_copy(update={"costs": section}))
+        table = (
+            Pipeline(charged, FixedTrainer(charged)).evaluate([{"policy.enter": 0.05}] * 3).table
+        )
+        found.append(table["break_even_bps"][1])
+        assert table["break_even_bps"][0] is None
+    plain, finer = found
+    assert finer == pytest.approx(plain, rel=0.03)
 
 
 def test_no_label_that_reaches_the_holdout_is_known(course: Course) -> None:

@@ -145,8 +145,13 @@ class Pipeline:
 
     def conclude(self, fit: CohortFit, params: Sequence[Params]) -> Evaluation:
         """The steps after training: backtest, measure, and what the user added."""
+        costs = self.course.costs
         result = self.backtest(fit.scores, params)
-        table, problems = self.take_own_steps(self.measure(fit, result), fit, result, params)
+        free = None
+        if not costs.proportional:
+            free = self.backtest(fit.scores, params, costs=costs.of_holding)
+        table = self.measure(fit, result, free)
+        table, problems = self.take_own_steps(table, fit, result, params)
         return Evaluation(fit, result, table, problems)
 
     def backtest(
@@ -172,8 +177,14 @@ class Pipeline:
             volatility=course.volatility_in(start, stop),
         )
 
-    def measure(self, fit: CohortFit, result: BacktestResult) -> pl.DataFrame:
-        """Financial and ML metrics, training loss and objective of every configuration."""
+    def measure(
+        self, fit: CohortFit, result: BacktestResult, free: BacktestResult | None = None
+    ) -> pl.DataFrame:
+        """Financial and ML metrics, training loss and objective of every configuration.
+
+        `free` is `result` had trading cost nothing: where costs are not proportional to the value
+        traded, the break-even cost follows from it, and is null without it.
+        """
         course = self.course
         financial = financial_metrics(
             result.equity,
@@ -198,13 +209,7 @@ class Pipeline:
             **learning,
             "train_loss": fit.loss.mean(axis=1, dtype=np.float64),
             "turnover": result.turnover,
-            "break_even_bps": 1e4
-            * break_even_cost(
-                result.final_equity,
-                result.turnover,
-                initial=course.execution.initial_cash,
-                cost=course.costs.trading_rate,
-            ),
+            "break_even_bps": 1e4 * self._break_even(result, free),
             "costs": result.costs,
             "financing": result.financing,
             "exposure": result.exposure,
@@ -220,6 +225,17 @@ class Pipeline:
             if table.schema[name].is_float()
             else pl.when(hollow).then(None).otherwise(pl.col(name)).alias(name)
             for name in measured
+        )
+
+    def _break_even(self, result: BacktestResult, free: BacktestResult | None) -> Float64Array:
+        """(C,) one-way costs, as fractions of the value traded, at which nothing is left."""
+        course, cost = self.course, 0.0
+        if free is None:
+            if not course.costs.proportional:
+                return np.full(len(result.final_equity), np.nan)
+            free, cost = result, course.costs.trading_rate
+        return break_even_cost(
+            free.final_equity, free.turnover, initial=course.execution.initial_cash, cost=cost
         )
 
     def _deflated(

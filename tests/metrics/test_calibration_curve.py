@@ -43,3 +43,11 @@ def test_one_opinion_is_one_bin_and_none_is_none():
 def test_bad_arguments(scores, labels, bins):
     with pytest.raises(MetricError):
         calibration_curve(np.array(scores), np.array(labels), bins)
+
+
+def test_a_rounding_beyond_certainty_is_certainty():
+    scores = np.array([[1 + 1e-7, -1 - 1e-7]])
+    found = calibration_curve(scores, np.array([[1.0, 0.0]]), bins=2)
+    np.testing.assert_array_equal(found.predicted, [0.0, 1.0])
+    with pytest.raises(MetricError, match=r"at \(0, 1\) they are -1.5 and 0"):
+        calibration_curve(np.array([[0.5, -1.5]]), np.array([[1.0, 0.0]]))

@@ -42,3 +42,8 @@ def test_bad_arguments():
         ic_decay(np.zeros((5, 2)), np.ones((4, 2)), horizons=(1,), parts=())
     with pytest.raises(MetricError, match="horizons"):
         ic_decay(np.zeros((5, 2)), np.ones((5, 2)), horizons=(0,), parts=())
+
+
+def test_scores_of_several_configurations_are_refused():
+    with pytest.raises(MetricError, match=r"scores: must be \(T, N\), got \(3, 1, 2\)"):
+        ic_decay(np.zeros((3, 1, 2)), np.ones((3, 1)), horizons=[1], parts=[(0, 3)])

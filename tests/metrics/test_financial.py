@@ -375,3 +375,12 @@ def test_agrees_with_empyrical() -> None:
         }
         for name, value in theirs.items():
             assert metrics[name][c] == pytest.approx(value, rel=1e-9), name
+
+
+def test_losses_that_are_rounding_make_no_profit_factor():
+    path = 100 * np.cumprod(np.r_[1.0149, np.tile([1 + 2**-52, 1 - 2**-53], 20)])
+    assert (np.diff(path) < 0).any()
+    metrics = financial_metrics(path[:, None], initial=100.0, periods_per_year=252)
+    assert np.isnan(metrics["profit_factor"][0])
+    lanes = financial_metrics(np.tile(path[:, None], 64), initial=100.0, periods_per_year=252)
+    assert np.isnan(lanes["profit_factor"]).all()

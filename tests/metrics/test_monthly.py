@@ -43,3 +43,18 @@ def test_bad_arguments():
         monthly_returns(np.ones(2), stamps("2000-01-01"), 1.0)
     with pytest.raises(MetricError, match="initial"):
         monthly_returns(np.ones(1), stamps("2000-01-01"), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("equity", "days", "says"),
+    [
+        ([1.0, np.nan], [0, 1], r"equity\[1\]: must be finite"),
+        ([1.0, 1.0], [1, 0], r"timestamps\[1\]: must be later"),
+        ([1.0, 1.0], [1, 1], r"timestamps\[1\]: must be later"),
+        ([1.0, 1.0], ["NaT", 1], r"timestamps\[0\]: must be later"),
+    ],
+)
+def test_a_curve_out_of_order_is_refused(equity, days, says):
+    stamps = np.array(days, "datetime64[D]")
+    with pytest.raises(MetricError, match=says):
+        monthly_returns(np.array(equity), stamps, 1.0)

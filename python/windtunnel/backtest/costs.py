@@ -74,6 +74,16 @@ class Costs:
         """Cost of a trade as a fraction of its value."""
         return self.fee + self.half_spread
 
+    @property
+    def proportional(self) -> bool:
+        """Whether a trade costs its rate and nothing else."""
+        return self.fee_per_unit == self.minimum_fee == self.impact == 0
+
+    @property
+    def of_holding(self) -> Self:
+        """What holding costs, with trades for free."""
+        return type(self)(0.0, 0.0, self.borrow_apr, self.financing_apr)
+
     @classmethod
     def from_section(cls, section: CostsSection) -> Self:
         """Read a study file's costs, whose fee and half-spread are in basis points."""

@@ -187,8 +187,6 @@ def _finish(
         out[2] = 0.0
         return
     out[8] = up / (up + down)
-    if losses < 0.0:
-        out[9] = gains / -losses
     mean = (gains + losses) / n
     # Moments about the mean from those about zero.
     second = sums[SQUARES * WIDTH + w] / n
@@ -205,6 +203,7 @@ def _finish(
     semideviation = math.sqrt(sums[DOWNSIDE * WIDTH + w] / n)
     if semideviation > ROUNDING * (1.0 + math.sqrt(sums[SQUARES * WIDTH + w])):
         out[4] = mean / semideviation * root
+        out[9] = gains / -losses
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

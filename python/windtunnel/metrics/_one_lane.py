@@ -114,18 +114,22 @@ def to_returns(path: Float64Array, initial: float) -> None:
 def _gains(r: Float64Array, out: Float64Array) -> None:
     gains = 0.0
     losses = 0.0
+    downside = 0.0
+    largest = 0.0
     up = 0
     down = 0
     for t in range(r.size):
+        largest = max(largest, abs(r[t]))
         if r[t] > 0.0:
             up += 1
             gains += r[t]
         elif r[t] < 0.0:
             down += 1
             losses -= r[t]
+            downside += r[t] * r[t]
     if up + down > 0:
         out[8] = up / (up + down)
-    if losses > 0.0:
+    if math.sqrt(downside / r.size) > ROUNDING * (1.0 + largest):
         out[9] = gains / losses
 
 

@@ -28,7 +28,8 @@ def break_even_cost(
     initial : float
         Capital before the first bar.
     cost : float
-        What was charged: fee + half-spread, a fraction of the value traded.
+        What was charged, a fraction of the value traded: fee + half-spread. What is charged in
+        other ways has no such fraction: give figures of a run without it.
 
     Returns
     -------

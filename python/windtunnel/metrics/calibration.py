@@ -12,6 +12,7 @@ from windtunnel.errors import MetricError
 Float64Array = npt.NDArray[np.float64]
 
 _NORMAL_95 = 1.959963984540054
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,16 @@ def calibration_curve(
     wide, known = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     used = ~np.isnan(wide) & ~np.isnan(known)
     chance, rose = (1.0 + wide[used]) / 2.0, known[used]
-    if ((chance < 0) | (chance > 1)).any() or not np.isin(rose, (0.0, 1.0)).all():
+    # Scores of float32 may lie beyond by a rounding.
+    wrong = (np.abs(wide) > 1 + _ROUNDING) | ~np.isin(known, (0.0, 1.0))
+    if (wrong & used).any():
+        place = tuple(int(i) for i in np.argwhere(wrong & used)[0])
         raise MetricError(
-            "scores and labels: a score lies in [-1, 1] and a label is 0 or 1",
+            f"scores and labels: a score lies in [-1, 1] and a label is 0 or 1, at {place} they "
+            f"are {wide[place]:g} and {known[place]:g}",
             "Give the scores of a direction label",
         )
+    chance = np.clip(chance, 0.0, 1.0)
     order = np.argsort(chance, kind="stable")
     chance, rose = chance[order], rose[order]
     # A cut moves left to where its probability begins.

@@ -65,6 +65,10 @@ def ic_decay(
     MetricError
         Shapes do not agree, or a horizon is below 1.
     """
+    if np.ndim(scores) != 2:
+        raise MetricError(
+            f"scores: must be (T, N), got {np.shape(scores)}", "Give those of one configuration"
+        )
     bars, instruments = np.shape(scores)
     if np.ndim(opens) != 2 or opens.shape[1] != instruments or len(opens) < bars:
         raise MetricError(

@@ -93,7 +93,7 @@ def financial_metrics(
     a drawdown calmar; without any gain or loss hit_rate; with a 5 % quantile of zero
     tail_ratio. A deviation counts as none when it is within four roundings of a quotient
     of equities, 4 eps (1 + max abs r): equity that grows by a constant factor gives
-    returns that differ by that much.
+    returns that differ by that much. hit_rate goes by signs alone, those of rounding too.
     """
     curves = _curves(equity, "equity")
     if curves.ndim != 2:

@@ -50,7 +50,8 @@ def monthly_returns(
     Raises
     ------
     MetricError
-        Lengths differ, no bar is there, or `initial` is not finite and above zero.
+        Lengths differ, no bar is there, an equity is not finite, times do not increase, or
+        `initial` is not finite and above zero.
     """
     curve = np.asarray(equity, dtype=np.float64)
     if curve.ndim != 1 or curve.shape != np.shape(timestamps) or not len(curve):
@@ -58,6 +59,16 @@ def monthly_returns(
             f"equity and timestamps: must be (T,) alike with T >= 1, got {curve.shape} and "
             f"{np.shape(timestamps)}",
             "Cut both to the same bars",
+        )
+    if not np.isfinite(curve).all():
+        bar = int(np.argmin(np.isfinite(curve)))
+        raise MetricError(f"equity[{bar}]: must be finite, got {curve[bar]}", "Mend the curve")
+    later = np.append(not np.isnat(timestamps[0]), np.diff(timestamps) > np.timedelta64(0))
+    if not later.all():
+        bar = int(np.argmin(later))
+        raise MetricError(
+            f"timestamps[{bar}]: must be later than the one before, got {timestamps[bar]}",
+            "Sort the bars by time, and drop those without one",
         )
     if not (np.isfinite(initial) and initial > 0):
         raise MetricError(

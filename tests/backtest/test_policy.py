@@ -143,3 +143,35 @@ def test_the_served_path_needs_neither_the_core_nor_a_compiler() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"volatility": np.array([[-0.3], [0.3]])}, r"volatility\[0, 0\]: .*above 0.*-0.3"),
+        ({"volatility": np.array([[0.3], [0.0]])}, r"volatility\[1, 0\]: .*above 0"),
+        ({"volatility_target": -0.1}, "volatility_target: must be finite and above 0, got -0.1"),
+        ({"volatility": None}, "give both or neither"),
+        ({"proportional": True}, "volatility_target: .*a proportional score is the size"),
+    ],
+)
+def test_a_volatility_that_the_engine_refuses_is_refused(changes, words) -> None:
+    terms = {"volatility": np.full((2, 1), 0.3), "volatility_target": 0.1} | changes
+    with pytest.raises(BacktestError, match=words):
+        target_exposures(
+            np.ones((2, 1), np.float32),
+            np.ones((2, 1), bool),
+            enter=0.5,
+            exit=0.1,
+            leverage=1.0,
+            long_only=False,
+            **terms,
+        )
+
+
+def test_a_score_without_a_bar_is_not_looked_at() -> None:
+    scores = np.array([[np.inf, 1.0]], np.float32)
+    exposures, _ = target_exposures(
+        scores, np.array([[False, True]]), enter=0.5, exit=0.1, leverage=1.0, long_only=True
+    )
+    np.testing.assert_array_equal(exposures, [[np.nan, 1.0]])

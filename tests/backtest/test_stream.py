@@ -190,3 +190,70 @@ def test_metrics_are_wanted_from_the_start(random_world) -> None:
     run_exposures(first.panel, first.decisions, **terms)
     with pytest.raises(ValueError, match="metrics must be wanted from the first piece on"):
         run_exposures(second.panel, second.decisions, want_metrics=True, **terms)
+
+
+def test_what_is_wrong_in_a_later_chunk_is_placed_in_the_history(random_world) -> None:
+    market = random_world(3, 30, 2, 0.02, 0.0)
+    exposures = np.zeros((30, 2, 3))
+    exposures[27, 1, 2] = np.inf
+    terms = {
+        "band": 0.0,
+        "costs": Costs(0.0, 0.0, 0.0, 0.0),
+        "execution": Execution(),
+        "periods_per_year": 252.0,
+    }
+    streamed = stream_exposures(pieces(market.panel, exposures, None, [10, 20]), **terms)
+    with pytest.raises(
+        BacktestError, match=r"chunks\[2\], whose bar 0 here is bar 19 .*exposures\[8, 1, 2\]"
+    ):
+        list(streamed)
+
+
+def test_columns_of_bars_come_with_the_chunks(random_world) -> None:
+    market = random_world(3, 30, 2, 0.02, 0.0)
+    terms = {
+        "band": 0.0,
+        "costs": Costs(0.0, 0.0, 0.0, 0.0),
+        "execution": Execution(),
+        "periods_per_year": 252.0,
+    }
+    chunks = pieces(market.panel, np.zeros((30, 2, 3)), None, [10])
+    with pytest.raises(BacktestError, match=r"half_spread: .*Chunk\(panel, decisions, half_spread"):
+        next(stream_exposures(chunks, half_spread=np.zeros((30, 2)), **terms))
+
+
+@pytest.mark.parametrize(
+    ("exits", "says"),
+    [
+        ([np.zeros((10, 2, 3), bool)], "exits: end after 1, sooner"),
+        ([np.zeros((10, 2, 3), bool)] * 4, "chunks: end after 3, sooner"),
+        ([np.zeros((9, 2, 3), bool)] * 3, r"exits\[0\]: must have the dtype and shape"),
+        ([np.zeros((10, 2, 3), np.uint8)] * 3, r"exits\[0\]: must have the dtype and shape"),
+    ],
+)
+def test_exits_that_are_not_those_of_the_chunks_are_refused(random_world, exits, says) -> None:
+    market = random_world(3, 30, 2, 0.02, 0.0)
+    terms = {
+        "costs": Costs(0.0, 0.0, 0.0, 0.0),
+        "execution": Execution(),
+        "periods_per_year": 252.0,
+    }
+    chunks = pieces(market.panel, np.zeros((30, 2, 3), bool), None, [10, 20])
+    with pytest.raises(BacktestError, match=says):
+        list(stream_signals(chunks, exits, **terms))
+
+
+def test_fills_of_a_stream_are_tabled_with_the_whole_panel(random_world) -> None:
+    market = random_world(3, 30, 1, 0.02, 0.0)
+    exposures = market.rng.uniform(0, 1, (30, 1, 1))
+    terms = {
+        "band": 0.0,
+        "costs": Costs(0.0, 0.0, 0.0, 0.0),
+        "execution": Execution(),
+        "periods_per_year": 252.0,
+    }
+    chunks = list(pieces(market.panel, exposures, None, [10]))
+    _, second = stream_exposures(chunks, want_trades=True, **terms)
+    with pytest.raises(BacktestError, match=r"panel: has 20 bars, and a fill is at bar 29"):
+        second.trades.table(chunks[1].panel)
+    assert second.trades.table(market.panel)["timestamp"].max() == market.panel.timestamps[-1]

@@ -83,6 +83,8 @@ def _whole_bars(
     if isinstance(batches, np.ndarray):
         yield from _pieces(batches)
         return
+    if hasattr(batches, "__arrow_c_stream__"):  # one table is one batch
+        batches = [batches]
     rest: npt.NDArray[Any] | None = None  # rows of a bar that goes on in the next batch
     columns: Rows | None = None
     for number, batch in enumerate(batches):

@@ -123,7 +123,8 @@ def run_policy(
             f"got {policies.column[at]}"
         )
     if policies.proportional:
-        if progress is not None or stops is not None or policies.volatility_target is not None:
+        aims = policies.volatility_target is not None or volatility is not None
+        if progress is not None or stops is not None or aims:
             raise BacktestError(
                 "policies.proportional: takes neither stops, nor a volatility target, nor a "
                 "history in pieces",
@@ -168,7 +169,9 @@ def run_policy(
         progress=progress,
         details=details(panel, costs, execution, half_spread),
         stops=None if stops is None else stop_arrays(panel, stops, len(policies)),
-        volatility_target=policies.volatility_target,
+        volatility_target=None
+        if policies.volatility_target is None
+        else np.ascontiguousarray(policies.volatility_target),
         volatility=check_volatility(volatility, policies, panel),
     )
     refuse_large("scores", scores, policies.column, arrays["peak_input"], np.finfo(np.float64).max)
@@ -228,8 +231,12 @@ def run_exposures(
     configurations = exposures.shape[2]
     if isinstance(band, np.ndarray):
         bands = require_array("band", band, (np.float64,), "(C,)", 1)
-    else:
+    elif isinstance(band, int | float):
         bands = np.full(configurations, band, np.float64)
+    else:
+        raise BacktestError(
+            f"band: must be a number or a (C,) float64 array, got {type(band).__name__}"
+        )
     if len(bands) != configurations:
         raise BacktestError(
             f"band: must be one number or one a configuration (C={configurations}), "

@@ -240,16 +240,14 @@ def target_exposures(
             f"state: must be ({instruments},) int8 in {{-1, 0, 1}}, "
             f"got {state.dtype} of shape {state.shape}"
         )
-    if (volatility is None) != (volatility_target is None):
-        raise BacktestError("volatility_target, volatility: give both or neither")
-    if volatility is not None and volatility.shape != scores.shape:
+    levers = _levers(leverage, volatility_target, volatility, scores.shape)
+    if proportional and volatility is not None:
         raise BacktestError(
-            f"volatility: must have shape {scores.shape}, as the scores, got {volatility.shape}"
+            "volatility_target: sizes what thresholds open; a proportional score is the size",
+            "Leave it out, or proportional",
         )
-    levers = np.full(scores.shape, leverage)
-    if volatility is not None and volatility_target is not None:
-        levers = np.minimum(volatility_target / volatility, leverage)  # NaN stays NaN
-    wide = scores.astype(np.float64)
+    # An instrument without a bar has no score either: its signal waits.
+    wide = np.where(listed, scores, np.nan).astype(np.float64)
     if np.isinf(wide).any():
         t, n = (int(i) for i in np.argwhere(np.isinf(wide))[0])
         raise BacktestError(f"scores[{t}, {n}]: must be finite or NaN, got {wide[t, n]}")
@@ -258,8 +256,6 @@ def target_exposures(
         return narrow.astype(np.float64), np.zeros(instruments, np.int8)
     signal = np.zeros(instruments) if state is None else state.astype(np.float64)
     exposures = np.full((bars, instruments), np.nan)
-    # An instrument without a bar has no score either: its signal waits.
-    wide[~listed] = np.nan
     counts = listed.sum(axis=1)
     for t in range(bars):
         signal = next_signal(signal, wide[t], enter=enter, exit=exit, long_only=long_only)
@@ -267,6 +263,33 @@ def target_exposures(
             here = listed[t]
             exposures[t, here] = signal[here] * (levers[t, here] / counts[t])
     return exposures, signal.astype(np.int8)
+
+
+def _levers(
+    leverage: float,
+    target: float | None,
+    volatility: Float64Array | None,
+    shape: tuple[int, ...],
+) -> Float64Array:
+    """Leverage of every bar and instrument, NaN where the volatility that it needs is unknown."""
+    if (volatility is None) != (target is None):
+        raise BacktestError("volatility_target, volatility: give both or neither")
+    if volatility is None or target is None:
+        return np.full(shape, leverage)
+    if volatility.shape != shape:
+        raise BacktestError(
+            f"volatility: must have shape {shape}, as the scores, got {volatility.shape}"
+        )
+    if not (np.isfinite(target) and target > 0):
+        raise BacktestError(f"volatility_target: must be finite and above 0, got {target!r}")
+    wrong = ~(np.isnan(volatility) | (np.isfinite(volatility) & (volatility > 0)))
+    if wrong.any():
+        t, n = (int(i) for i in np.argwhere(wrong)[0])
+        raise BacktestError(
+            f"volatility[{t}, {n}]: must be finite and above 0, or NaN while it is unknown, "
+            f"got {volatility[t, n]}"
+        )
+    return np.minimum(target / volatility, leverage)
 
 
 def proportional_exposures(

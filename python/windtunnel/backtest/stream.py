@@ -7,8 +7,10 @@ the next one, since its decision fills there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -66,19 +68,21 @@ def stream_policy(
     """
     from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
 
+    _refuse_columns(terms)
     progress = core.PolicyProgress()
-    for chunk, repeated in _overlapping(chunks):
-        result = run_policy(
-            chunk.panel,
-            chunk.decisions,
-            policies,
-            stops=stops,
-            half_spread=chunk.half_spread,
-            volatility=chunk.volatility,
-            progress=progress,
-            **terms,
-        )
-        yield _without_repeated(result, repeated)
+    for chunk, place in _overlapping(chunks):
+        with place.named():
+            result = run_policy(
+                chunk.panel,
+                chunk.decisions,
+                policies,
+                stops=stops,
+                half_spread=chunk.half_spread,
+                volatility=chunk.volatility,
+                progress=progress,
+                **terms,
+            )
+        yield _without_repeated(result, place.repeated)
 
 
 def stream_signals(
@@ -88,24 +92,27 @@ def stream_signals(
 
     The decisions of a chunk are its entry flags, bool or packed; `exits` gives the exit flags of
     each chunk, in step.
+
+    Raises
+    ------
+    BacktestError
+        As `stream_policy`, or when the exit flags are not those of the chunks.
     """
     from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
 
+    _refuse_columns(terms)
     progress = core.SignalProgress()
-    both = (
-        Chunk(chunk[0], np.stack([chunk[1], leave], axis=-1), *chunk[2:])
-        for chunk, leave in zip(chunks, exits, strict=True)
-    )
-    for chunk, repeated in _overlapping(both):
-        result = run_signals(
-            chunk.panel,
-            np.ascontiguousarray(chunk.decisions[..., 0]),
-            np.ascontiguousarray(chunk.decisions[..., 1]),
-            half_spread=chunk.half_spread,
-            progress=progress,
-            **terms,
-        )
-        yield _without_repeated(result, repeated)
+    for chunk, place in _overlapping(_with_exits(chunks, exits)):
+        with place.named():
+            result = run_signals(
+                chunk.panel,
+                np.ascontiguousarray(chunk.decisions[..., 0]),
+                np.ascontiguousarray(chunk.decisions[..., 1]),
+                half_spread=chunk.half_spread,
+                progress=progress,
+                **terms,
+            )
+        yield _without_repeated(result, place.repeated)
 
 
 def stream_exposures(chunks: Iterable[Chunk], **terms: Any) -> Iterator[BacktestResult]:
@@ -115,31 +122,84 @@ def stream_exposures(chunks: Iterable[Chunk], **terms: Any) -> Iterator[Backtest
     """
     from windtunnel.backtest.native import core  # noqa: PLC0415 - as in the engine
 
+    _refuse_columns(terms)
     progress = None
-    for chunk, repeated in _overlapping(chunks):
+    for chunk, place in _overlapping(chunks):
         if progress is None:
             narrow = chunk.decisions.dtype == np.float32
             progress = core.ExposureProgress32() if narrow else core.ExposureProgress64()
-        result = run_exposures(
-            chunk.panel,
-            chunk.decisions,
-            half_spread=chunk.half_spread,
-            progress=progress,
-            **terms,
-        )
-        yield _without_repeated(result, repeated)
+        with place.named():
+            result = run_exposures(
+                chunk.panel,
+                chunk.decisions,
+                half_spread=chunk.half_spread,
+                progress=progress,
+                **terms,
+            )
+        yield _without_repeated(result, place.repeated)
 
 
-def _overlapping(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, int]]:
-    """Chunks that begin with the last bar of the one before, and how many bars that is."""
+def _refuse_columns(terms: Mapping[str, Any]) -> None:
+    for name in ("half_spread", "volatility"):
+        if name in terms:
+            raise BacktestError(
+                f"{name}: is a column of bars, and comes with each chunk",
+                f"Give Chunk(panel, decisions, {name}=...)",
+            )
+
+
+def _with_exits(chunks: Iterable[Chunk], exits: Iterable[npt.NDArray[Any]]) -> Iterator[Chunk]:
+    """Chunks whose decisions are entry and exit flags, one after the other in the last axis."""
+    for number, (chunk, leave) in enumerate(zip_longest(chunks, exits)):
+        if chunk is None or leave is None:
+            fewer = "chunks" if chunk is None else "exits"
+            raise BacktestError(
+                f"{fewer}: end after {number}, sooner than the others",
+                "Give as many arrays of exit flags as chunks",
+            )
+        enter = chunk[1]
+        if np.shape(leave) != np.shape(enter) or leave.dtype != enter.dtype:
+            raise BacktestError(
+                f"exits[{number}]: must have the dtype and shape of the chunk's entries, "
+                f"{enter.dtype} {np.shape(enter)}, got {leave.dtype} {np.shape(leave)}"
+            )
+        yield Chunk(chunk[0], np.stack([enter, leave], axis=-1), *chunk[2:])
+
+
+class _Place(NamedTuple):
+    """Where a chunk stands: its number, its first bar in the history, and the bars repeated."""
+
+    number: int
+    first: int
+    repeated: int
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Say of an error in which chunk it is, and what its bars are in the history."""
+        try:
+            yield
+        except BacktestError as error:
+            if self.number == 0:
+                raise
+            raise BacktestError(
+                f"chunks[{self.number}], whose bar 0 here is bar {self.first} of the history: "
+                f"{error.problem}",
+                error.remedy,
+            ) from None
+
+
+def _overlapping(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, _Place]]:
+    """Chunks that begin with the last bar of the one before, and their places."""
     last: Chunk | None = None
-    for given in chunks:
+    first = 0
+    for number, given in enumerate(chunks):
         chunk = Chunk(*given)
         if last is None:
-            yield chunk, 0
+            yield chunk, _Place(number, 0, 0)
         else:
             _check_follows(last, chunk)
-            yield _join(last, chunk), 1
+            yield _join(last, chunk), _Place(number, first - 1, 1)
+        first += chunk.panel.bars
         # Copies: a view would keep the whole chunk in memory.
         last = Chunk(
             replace(

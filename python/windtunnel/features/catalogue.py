@@ -205,6 +205,11 @@ def resolve(names: Sequence[str]) -> tuple[Feature, ...]:
         No name is given, a kind is unknown, a window is no whole number, too small or too
         large, or a name comes twice.
     """
+    if isinstance(names, str):
+        raise FeatureError(
+            f"features.use: must be a sequence of names, got the text {names!r}",
+            f"Give [{names!r}]",
+        )
     if not names:
         raise FeatureError(
             "features.use: is empty", "Give at least one feature, for example 'return_5'"

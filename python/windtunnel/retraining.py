@@ -23,7 +23,7 @@ from windtunnel.deployment.gate import Finding, examine, failed
 from windtunnel.deployment.registry import Registry, replay_certificate
 from windtunnel.deployment.state import State
 from windtunnel.errors import RetrainError, WindtunnelError
-from windtunnel.events import AlertRaised, EventBus, Observer, RetrainDecided
+from windtunnel.events import AlertRaised, EventBus, Observer, RetrainDecided, Warned
 from windtunnel.experiments import Study, StudyResult
 from windtunnel.memory_bank import MemoryBank, Remember
 from windtunnel.monitoring.continued import continued_bars
@@ -107,7 +107,10 @@ def retrain(
     bank = MemoryBank(workspace / "memory_bank")
     bank.initialise()
     bus.subscribe(Remember(bank, clock=lambda: moment), RetrainDecided)
-    bars = continued_bars(opened, newer)
+    history = continued_bars(opened, newer)
+    if history.seam:
+        bus.emit(Warned(history.seam))  # what the gate finds odd, the study says
+    bars = history.bars
     record = AppendOnlyFile(workspace / RECORD, "record of re-studies")
     try:
         study = _restudied(opened, bars, settings)

@@ -45,6 +45,7 @@ def test_a_regime_planted_in_newer_bars_is_found(
     assert done.returncode == 0, done.stderr + done.stdout
     answer = json.loads(done.stdout)
     assert answer["bars"] == 252 + 120
+    assert "share none with the run's own" in answer["note"]
     end = str(own["timestamp"].max())[:10]
     drift = [alert for alert in answer["alerts"] if alert["rule"] == "features drift"]
     assert any(alert["since"] > end for alert in drift)

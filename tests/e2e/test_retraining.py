@@ -16,7 +16,7 @@ from windtunnel.data.align import to_panel
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import score_panel
 from windtunnel.errors import RetrainError
-from windtunnel.events import AlertRaised, EventBus, RetrainDecided, RowsScored
+from windtunnel.events import AlertRaised, Event, EventBus, RetrainDecided, RowsScored, Warned
 from windtunnel.features.compute import compute
 from windtunnel.memory_bank import MemoryBank, Remember
 from windtunnel.monitoring.canary_action import act
@@ -237,15 +237,14 @@ def test_too_few_new_bars_are_refused_before_anything_is_spent(
     own = pl.read_parquet(finished.run / "bars.parquet")
     last = own.filter(pl.col("timestamp") == own["timestamp"].max())
     newer = last.with_columns(pl.col("timestamp") + timedelta(days=1))
-    decided: list[RetrainDecided] = []
+    told: list[Event] = []
     with pytest.raises(RetrainError, match="1 bars have come since"):
-        retrain(
-            workspace / "runs" / finished.run.name,
-            newer,
-            why="x",
-            observers=(lambda e: decided.append(e) if isinstance(e, RetrainDecided) else None,),
-        )
-    assert [event.begins for event in decided] == [False]
+        retrain(workspace / "runs" / finished.run.name, newer, why="x", observers=(told.append,))
+    warned, decided = told
+    assert isinstance(warned, Warned)
+    assert "share none with the run's own" in warned.message
+    assert isinstance(decided, RetrainDecided)
+    assert not decided.begins
     assert not (workspace / "retraining.jsonl").exists()
 
 

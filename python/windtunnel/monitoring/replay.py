@@ -47,7 +47,7 @@ class Replay:
         The live information coefficient at the end: mean, low, high, count; empty where the
         outcomes must not be looked at.
     note : str
-        What was left out, and why; may be empty.
+        What was left out or is odd about the bars, and why; may be empty.
     """
 
     subject: str
@@ -104,7 +104,8 @@ def replay(
             f"run {opened.id} is not complete", f"Finish it with `windtunnel resume {opened.path}`"
         )
     study, result = opened.study(), opened.result()
-    panel = align.to_panel(continued_bars(opened, bars))
+    history = continued_bars(opened, bars)
+    panel = align.to_panel(history.bars)
     bundle = load_bundle(opened.path / "bundle")
     trained = np.datetime64(bundle.manifest.periods["train"][1], "us")
     first = max(
@@ -148,9 +149,9 @@ def replay(
             }
             manager.consider(watch.outcomes(as_moment(panel.timestamps[decided]), known))
     found = watch.skill.ic() if watch.skill is not None else None
-    note = ""
+    notes = [each for each in (history.seam, *(f"{odd}." for odd in history.warnings)) if each]
     if sealed > first:
-        note = (
+        notes.append(
             "The holdout of this run is sealed, so no outcome within it was looked at: skill and "
             "calibration are watched on later bars alone."
         )
@@ -162,7 +163,7 @@ def replay(
         checks=_check_table(watch),
         alerts=alert_table(events),
         ic={} if found is None or not found.count else vars(found),
-        note=note,
+        note=" ".join(notes),
     )
     if folder is not None:
         lines = [json.dumps(row, default=str) for row in done.alerts.to_dicts()]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,12 @@ def register(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "holdout.jsonl"
 
 
-def look(register: Path, run: str, reason: str | None = None) -> HoldoutLook:
-    return open_holdout(register, run, SYMBOLS, START, END, force_reason=reason)
+def look(
+    register: Path, run: str, reason: str | None = None, *, model: str = "m", tried: Any = ()
+) -> HoldoutLook:
+    return open_holdout(
+        register, run, SYMBOLS, START, END, model=model, tried=tried, force_reason=reason
+    )
 
 
 def today() -> str:
@@ -41,6 +46,8 @@ def test_a_first_look_is_recorded_and_unforced(register: Path) -> None:
         "end": "2013-03-27T00:00:00.000000Z",
         "forced": False,
         "reason": None,
+        "model": "m",
+        "tried": [],
     }
     looked = datetime.fromisoformat(line["looked"])
     assert abs((datetime.now(UTC) - looked).total_seconds()) < 60
@@ -101,7 +108,7 @@ def test_the_same_run_may_look_again_and_is_recorded_once(register: Path) -> Non
 def test_the_same_run_may_not_widen_its_look(register: Path) -> None:
     look(register, "first")
     with pytest.raises(HoldoutSealedError, match="by run first"):
-        open_holdout(register, "first", (*SYMBOLS, "MSFT"), START, END)
+        open_holdout(register, "first", (*SYMBOLS, "MSFT"), START, END, model="m")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_bars_that_nobody_read_are_still_sealed(
     register: Path, symbols: list[str], start: str, end: str
 ) -> None:
     look(register, "first")
-    assert open_holdout(register, "second", symbols, start, end).earlier == ()
+    assert open_holdout(register, "second", symbols, start, end, model="m").earlier == ()
 
 
 @pytest.mark.parametrize(
@@ -131,20 +138,39 @@ def test_any_overlap_counts_as_read(
     register: Path, symbols: list[str], start: str, end: str
 ) -> None:
     look(register, "first")
-    assert [each.run_id for each in HoldoutRegister(register).read_before(symbols, start, end)] == [
-        "first"
-    ]
-    with pytest.raises(HoldoutSealedError):
-        open_holdout(register, "second", symbols, start, end)
+    with pytest.raises(HoldoutSealedError, match="by run first"):
+        open_holdout(register, "second", symbols, start, end, model="m")
 
 
-def test_a_look_can_be_recorded_by_itself(register: Path) -> None:
-    kept = HoldoutRegister(register)
-    record = kept.record_look("by hand", SYMBOLS, START, END, forced=True, reason="a talk")
-    assert kept.looks() == [record]
-    assert str(record) == f"run by hand on {today()} (forced: a talk)"
-    with pytest.raises(HoldoutSealedError, match="by run by hand"):
-        look(register, "first")
+def test_another_model_of_the_same_run_is_another_look(register: Path) -> None:
+    """A run may be made afresh with other code of the user's, which its name does not know."""
+    look(register, "first", model="one")
+    with pytest.raises(HoldoutSealedError, match="by run first"):
+        look(register, "first", model="two")
+    forced = look(register, "first", "a fault in the family", model="two")
+    assert forced.earlier == (f"run first on {today()}",)
+    assert look(register, "first", model="one").earlier == ()
+    assert look(register, "first", model="two") == forced
+    assert len(HoldoutRegister(register).looks()) == 2
+
+
+def test_a_look_of_before_models_were_told_apart_is_the_same_run_s(register: Path) -> None:
+    look(register, "first")
+    (line,) = [json.loads(text) for text in register.read_text().splitlines()]
+    del line["model"], line["tried"]
+    register.write_text(json.dumps(line) + "\n")
+    assert look(register, "first", model="whatever").earlier == ()
+
+
+def test_bars_that_trials_were_judged_on_are_not_sealed(register: Path) -> None:
+    with pytest.raises(HoldoutSealedError, match="looked at before, by 64 trials of run other"):
+        look(register, "first", tried=["64 trials of run other"])
+    assert not register.exists() or not register.read_text()
+    forced = look(register, "first", "there is nothing else", tried=["64 trials of run other"])
+    assert forced.earlier == ("64 trials of run other",)
+    assert forced.seal.startswith("broken: 1 earlier look, by 64 trials of run other")
+    # Trials that were made after the look have not chosen what it judged.
+    assert look(register, "first", tried=["64 trials of run other", "9 of a third"]) == forced
 
 
 def test_the_record_is_whole_before_leave_is_given(register: Path) -> None:
@@ -152,7 +178,8 @@ def test_the_record_is_whole_before_leave_is_given(register: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from windtunnel.holdout import open_holdout\n"
-        "open_holdout(Path(sys.argv[1]), 'killed', ['IBM'], '2012-01-01', '2012-06-01')\n"
+        "open_holdout(Path(sys.argv[1]), 'killed', ['IBM'], '2012-01-01', '2012-06-01',"
+        " model='m')\n"
         "os.kill(os.getpid(), 9)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code, str(register)], check=False)
@@ -170,7 +197,7 @@ def test_of_two_runs_at_once_one_is_refused(register: Path) -> None:
         "for year in range(1990, 2030):\n"
         "    try:\n"
         "        open_holdout(Path(sys.argv[1]), sys.argv[2], ['A'],\n"
-        "                     f'{year}-01-01', f'{year}-12-31')\n"
+        "                     f'{year}-01-01', f'{year}-12-31', model='m')\n"
         "        granted += 1\n"
         "    except HoldoutSealedError:\n"
         "        pass\n"
@@ -196,7 +223,7 @@ def test_a_damaged_register_stops_the_look(register: Path) -> None:
 
 def test_nonsense_is_refused_before_anything_is_written(register: Path) -> None:
     with pytest.raises(DataError, match="symbols"):
-        open_holdout(register, "first", [], START, END)
+        open_holdout(register, "first", [], START, END, model="m")
     with pytest.raises(DataError, match="lies before start"):
-        open_holdout(register, "first", SYMBOLS, END, START)
+        open_holdout(register, "first", SYMBOLS, END, START, model="m")
     assert not register.exists()

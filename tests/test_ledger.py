@@ -251,3 +251,31 @@ def test_two_processes_add_the_same_run_once(tmp_path: Path) -> None:
     assert sorted(found) == sorted(
         (run, place) for run in ("shared", "own-0", "own-1") for place in range(20)
     )
+
+
+def test_ratios_are_compared_by_the_calendar(ledger: Ledger) -> None:
+    """The same returns, annualised with 252 and, by mistake, with 98,280 bars a year."""
+    bars = 2_075  # of SPAN: 252 a year
+    a_bar = np.array([0.03, -0.01])
+    for run, year in (("right", 252.0), ("wrong", 98_280.0)):
+        ledger.append(
+            cohort(run, bars=bars, periods_per_year=year, trials=trials(*(a_bar * year**0.5)))
+        )
+    assert ledger.cohorts()[1].periods_per_year == 98_280.0
+    _, found = on_span(ledger)
+    assert found[:2] == pytest.approx(found[2:])
+    assert found[:2] == pytest.approx(a_bar * 252**0.5, rel=0.01)
+
+
+def test_older_lines_are_taken_at_their_word(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append(cohort(trials=trials(0.5)))
+    assert "bars" not in json.loads((tmp_path / "runs" / "ledger.jsonl").read_text())
+    assert on_span(ledger) == (1, [0.5])
+
+
+def test_trials_are_told_by_run(ledger: Ledger) -> None:
+    ledger.append(cohort("one"))
+    ledger.append(cohort("one", 1))
+    ledger.append(cohort("two", trials=trials(0.1)))
+    found = ledger.trials_on(["IBM"], "2010-01-01", "2010-02-01")
+    assert found.by_run == ("6 trials of run one", "1 trial of run two")

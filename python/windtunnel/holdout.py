@@ -1,8 +1,8 @@
 """The seal on the holdout: who looked at which bars, when, and whether it was forced.
 
 The last bars of a study are worth something only while nobody has chosen by them. Every
-look is therefore recorded before it is taken, and a second look is refused unless it is
-forced with a reason, which every later report shows.
+look is therefore recorded before it is taken, and a second look, or one at bars that trials were
+judged on, is refused unless it is forced with a reason, which every later report shows.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from windtunnel.errors import HoldoutSealedError
 from windtunnel.span import Span, utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from windtunnel.append_only import Appender
     from windtunnel.span import Moment
 
 FORMAT = 1
@@ -40,6 +39,10 @@ class LookRecord:
         Whether it overrode the refusal that earlier looks had caused.
     reason : str or None
         Why it was forced.
+    model : str or None
+        Digest of the model that was judged; None of older lines.
+    tried : tuple of str
+        Trials that had been judged on these bars before, in words.
     """
 
     run_id: str
@@ -47,6 +50,8 @@ class LookRecord:
     span: Span
     forced: bool
     reason: str | None
+    model: str | None = None
+    tried: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"run {self.run_id} on {self.looked[:10]}"
@@ -55,23 +60,23 @@ class LookRecord:
 
 @dataclass(frozen=True, slots=True)
 class HoldoutLook:
-    """Leave to look: the record that was made of it, and the looks of other runs before it."""
+    """Leave to look: the record that was made of it, and the looks before it."""
 
     record: LookRecord
     before: tuple[LookRecord, ...]
 
     @property
     def earlier(self) -> tuple[str, ...]:
-        """The looks before this one, in words."""
-        return tuple(str(record) for record in self.before)
+        """What had been seen of these bars before this look, in words."""
+        return (*(str(record) for record in self.before), *self.record.tried)
 
     @property
     def seal(self) -> str:
         """What a report says of the seal, in a sentence."""
         day = self.record.looked[:10]
-        if not self.before:
+        if not self.earlier:
             return f"sealed until this run read it, once, on {day}"
-        looks = "1 earlier look" if len(self.before) == 1 else f"{len(self.before)} earlier looks"
+        looks = "1 earlier look" if len(self.earlier) == 1 else f"{len(self.earlier)} earlier looks"
         return (
             f"broken: {looks}, by {'; '.join(self.earlier)}; read again on {day} "
             f"by force (reason: {self.record.reason})"
@@ -100,25 +105,6 @@ class HoldoutRegister:
         """
         return self._parse(self._file.read())
 
-    def read_before(self, symbols: Iterable[str], start: Moment, end: Moment) -> list[LookRecord]:
-        """Find the looks at bars that overlap with these in instruments and time, oldest first."""
-        span = Span.of(symbols, start, end)
-        return [record for record in self.looks() if record.span.overlaps(span)]
-
-    def record_look(
-        self,
-        run_id: str,
-        symbols: Iterable[str],
-        start: Moment,
-        end: Moment,
-        *,
-        forced: bool,
-        reason: str | None,
-    ) -> LookRecord:
-        """Record a look without asking whether it is allowed; on return it is on the disk."""
-        with self._file.exclusive() as held:
-            return _append(held, run_id, Span.of(symbols, start, end), forced, reason)
-
     def open(
         self,
         run_id: str,
@@ -126,6 +112,8 @@ class HoldoutRegister:
         start: Moment,
         end: Moment,
         *,
+        model: str,
+        tried: Sequence[str] = (),
         force_reason: str | None = None,
     ) -> HoldoutLook:
         """Give leave to look, recorded, or refuse; see `open_holdout`."""
@@ -136,13 +124,23 @@ class HoldoutRegister:
                 record for record in self._parse(held.read()) if record.span.overlaps(span)
             ]
             for place, record in enumerate(overlapping):
-                if record.run_id == run_id and record.span == span:
+                again = record.run_id == run_id and record.span == span
+                if again and record.model in {None, model}:
                     return HoldoutLook(record, tuple(overlapping[:place]))
             before = tuple(overlapping)
-            if before and not reason:
-                raise _sealed(span, before)
-            forced = bool(before)
-            record = _append(held, run_id, span, forced, reason if forced else None)
+            forced = bool(before or tried)
+            if forced and not reason:
+                raise _sealed(span, (*map(str, before), *tried))
+            record = LookRecord(
+                run_id,
+                utc_text(datetime.now(UTC)),
+                span,
+                forced,
+                reason if forced else None,
+                model,
+                tuple(tried),
+            )
+            held.append(_line(record))
         return HoldoutLook(record, before)
 
     def _parse(self, lines: list[dict[str, Any]]) -> list[LookRecord]:
@@ -164,6 +162,8 @@ def open_holdout(
     start: Moment,
     end: Moment,
     *,
+    model: str,
+    tried: Sequence[str] = (),
     force_reason: str | None = None,
 ) -> HoldoutLook:
     """Give leave to read a holdout; call it before the first value is read.
@@ -173,15 +173,19 @@ def open_holdout(
     register_path : Path
         The register of looks.
     run_id : str
-        Who looks. The same run may look at the same bars again, as after a crash; that look
-        is recorded once.
+        Who looks. The same run may look at the same bars with the same model again, as after a
+        crash; that look is recorded once.
     symbols : iterable of str
     start, end : datetime, datetime64 or ISO 8601 str
         First and last bar of the holdout, both included.
+    model : str
+        Digest of the model that is judged; with another one it is another look.
+    tried : sequence of str
+        Trials that have been judged on bars of the holdout, in words: to have chosen by them is
+        to have looked.
     force_reason : str, optional
-        Why the holdout is read although another run has read bars of it. Leaks: what is
-        chosen after a second look has been fitted to the holdout. Without effect on a first
-        look.
+        Why the holdout is read although bars of it were looked at. Leaks: what is chosen after
+        a second look has been fitted to the holdout. Without effect on a first look.
 
     Returns
     -------
@@ -191,45 +195,40 @@ def open_holdout(
     Raises
     ------
     HoldoutSealedError
-        An overlapping holdout has been read before and no reason was given.
+        Bars of it have been looked at before and no reason was given.
     RunError
         The register is damaged.
     DataError
         The symbols or the range make no sense.
     """
     return HoldoutRegister(register_path).open(
-        run_id, symbols, start, end, force_reason=force_reason
+        run_id, symbols, start, end, model=model, tried=tried, force_reason=force_reason
     )
 
 
-def _sealed(span: Span, before: tuple[LookRecord, ...]) -> HoldoutSealedError:
-    first = before[0]
+def _sealed(span: Span, before: tuple[str, ...]) -> HoldoutSealedError:
     more = f", and {len(before) - 1} later" if len(before) > 1 else ""
     return HoldoutSealedError(
-        f"holdout {span.start[:10]} to {span.end[:10]} of {', '.join(span.symbols)} was read "
-        f"before, by run {first.run_id} on {first.looked[:10]}{more}",
-        "Hold out bars that no run has read, or give a reason to look again; the reason is "
+        f"holdout {span.start[:10]} to {span.end[:10]} of {', '.join(span.symbols)} was looked at "
+        f"before, by {before[0]}{more}",
+        "Hold out bars that nobody has looked at, or give a reason to look again; the reason is "
         "recorded and shown in every later report",
     )
 
 
-def _append(
-    held: Appender, run_id: str, span: Span, forced: bool, reason: str | None
-) -> LookRecord:
-    record = LookRecord(run_id, utc_text(datetime.now(UTC)), span, forced, reason)
-    held.append(
-        {
-            "run": record.run_id,
-            "format": FORMAT,
-            "looked": record.looked,
-            "symbols": list(span.symbols),
-            "start": span.start,
-            "end": span.end,
-            "forced": forced,
-            "reason": reason,
-        }
-    )
-    return record
+def _line(record: LookRecord) -> dict[str, Any]:
+    return {
+        "run": record.run_id,
+        "format": FORMAT,
+        "looked": record.looked,
+        "symbols": list(record.span.symbols),
+        "start": record.span.start,
+        "end": record.span.end,
+        "forced": record.forced,
+        "reason": record.reason,
+        "model": record.model,
+        "tried": list(record.tried),
+    }
 
 
 def _look(line: dict[str, Any]) -> LookRecord:
@@ -241,4 +240,6 @@ def _look(line: dict[str, Any]) -> LookRecord:
         span=Span(tuple(line["symbols"]), str(line["start"]), str(line["end"])),
         forced=bool(line["forced"]),
         reason=None if line["reason"] is None else str(line["reason"]),
+        model=line.get("model"),
+        tried=tuple(line.get("tried", ())),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,10 @@ class LedgerCohort:
     cohort : int
         Place of the cohort within its run, from 0.
     trials : tuple of LedgerTrial
+    bars : int or None
+        How many bars the trials were judged on.
+    periods_per_year : float or None
+        What their Sharpe ratios were annualised with. Both are None of older lines.
     """
 
     run_id: str
@@ -74,6 +79,20 @@ class LedgerCohort:
     span: Span
     cohort: int
     trials: tuple[LedgerTrial, ...]
+    bars: int | None = None
+    periods_per_year: float | None = None
+
+    @property
+    def by_calendar(self) -> float:
+        """Factor from a Sharpe ratio as recorded to one annualised by the calendar.
+
+        A study says how many bars a year has, and may be wrong or corrected later; how many there
+        were is a fact. Older lines are taken at their word.
+        """
+        if self.bars is None or self.periods_per_year is None:
+            return 1.0
+        known = self.span.bars_a_year(self.bars)
+        return math.sqrt(known / self.periods_per_year) if math.isfinite(known) else 1.0
 
 
 @dataclass(frozen=True)
@@ -89,14 +108,31 @@ class PastTrials:
 
     @property
     def sharpes(self) -> npt.NDArray[np.float64]:
-        """Annualised Sharpe ratios of the trials that have one, in ledger order, (n,) float64."""
-        found = [trial.sharpe for _, trial in self.trials if trial.sharpe is not None]
+        """Sharpe ratios of the trials that have one, in ledger order, (n,) float64.
+
+        Annualised by the calendar, so that studies with other bars, or with another idea of how
+        many make a year, are comparable.
+        """
+        found = [
+            trial.sharpe * cohort.by_calendar
+            for cohort, trial in self.trials
+            if trial.sharpe is not None
+        ]
         return np.array(found, dtype=np.float64)
 
     @property
     def runs(self) -> tuple[str, ...]:
         """Runs that the trials come from, in the order in which they were first recorded."""
         return tuple(dict.fromkeys(cohort.run_id for cohort, _ in self.trials))
+
+    @property
+    def by_run(self) -> tuple[str, ...]:
+        """How many trials each run made, in words."""
+        counts = Counter(cohort.run_id for cohort, _ in self.trials)
+        return tuple(
+            f"{count} {'trial' if count == 1 else 'trials'} of run {run}"
+            for run, count in counts.items()
+        )
 
     def without_repeats(self) -> PastTrials:
         """Leave out exact repeats, which give chance no further opportunity.
@@ -239,6 +275,7 @@ class Ledger:
 
 
 def _record(cohort: LedgerCohort) -> dict[str, Any]:
+    judged = {"bars": cohort.bars, "periods_per_year": cohort.periods_per_year}
     return {
         "run": cohort.run_id,
         "cohort": cohort.cohort,
@@ -250,6 +287,7 @@ def _record(cohort: LedgerCohort) -> dict[str, Any]:
         "symbols": list(cohort.span.symbols),
         "start": cohort.span.start,
         "end": cohort.span.end,
+        **{name: value for name, value in judged.items() if value is not None},
         "trials": [
             {
                 "number": int(trial.number),
@@ -287,6 +325,8 @@ def _cohort(record: dict[str, Any]) -> LedgerCohort:
             )
             for trial in record["trials"]
         ),
+        bars=record.get("bars"),
+        periods_per_year=record.get("periods_per_year"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -55,6 +56,12 @@ class Span:
         if last < first:
             raise DataError(f"end: {last} lies before start {first}", "Give the earlier one first")
         return cls(names, first, last)
+
+    def bars_a_year(self, bars: int) -> float:
+        """How many bars came in a year of the calendar, when this many lie in the span; or NaN."""
+        passed = datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)
+        years = passed.total_seconds() / (365.25 * 86_400)
+        return (bars - 1) / years if years > 0 and bars > 1 else math.nan
 
     def overlaps(self, other: Span) -> bool:
         """Whether the two have an instrument and a moment in common."""

@@ -88,6 +88,8 @@ def ledger_entry(run: Run, course: Course, index: int, table: pl.DataFrame) -> L
             )
             for row in table.iter_rows(named=True)
         ),
+        bars=stop - first,
+        periods_per_year=course.periods_per_year,
     )
 
 

@@ -47,6 +47,8 @@ def test_all_tests_passed_makes_a_candidate() -> None:
         ({}, {"holdout": {**OWN, "sharpe": -0.1}}, "no_edge"),
         ({}, {"holdout": {**OWN, "sharpe": math.nan}}, "no_edge"),
         ({}, {"holdout": None, "holdout_benchmark": None}, "weak"),
+        ({}, {"forced_looks": 1}, "weak"),
+        ({}, {"forced_looks": 1, "holdout": {**OWN, "sharpe": -0.1}}, "no_edge"),
         ({"pbo": 0.3}, {}, "weak"),
         ({"psr_active": 0.5}, {}, "weak"),
         ({}, {"break_even_bps": 5.0}, "weak"),

@@ -50,6 +50,8 @@ def record(ledger: Ledger, case: Case, results: Iterable[AuditResult]) -> int:
             span=Span.of(panel.symbols, panel.timestamps[first], panel.timestamps[stop - 1]),
             cohort=place,
             trials=result.trials,
+            bars=stop - first,
+            periods_per_year=case.study.data.periods_per_year,
         )
         added += len(result.trials) if ledger.append(entry) else 0
     return added

@@ -105,14 +105,14 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
 
 def _weigh(course: Course, trials: pl.DataFrame, equity: npt.NDArray[np.float64]) -> Search:
     champion = judgement.choose_champion(course, trials)
-    complete = trials.filter(pl.col("objective").is_not_null())["number"].to_numpy()
+    judged = trials.filter(pl.col("state") != "failed")["number"].to_numpy()
     luck = judgement.weigh_luck(
         course,
-        np.ascontiguousarray(equity[:, complete]),
-        int(np.searchsorted(complete, champion.number)),
+        np.ascontiguousarray(equity[:, judged]),
+        int(np.searchsorted(judged, champion.number)),
         buy_and_hold(course, *course.plan.out_of_sample).equity[:, 0],
         trials_in_study=len(trials),
-        sharpes_ever=trials["sharpe"].drop_nulls().to_numpy(),
+        sharpes_ever=trials["sharpe"].drop_nulls().to_numpy() / course.periods_per_year**0.5,
         trials_ever=len(trials),
     )
     row = trials.row(by_predicate=pl.col("number") == champion.number, named=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,7 +30,7 @@ class Findings(Evidence):
     seal : str
         When the holdout was read, or why not, in a sentence.
     earlier_looks : tuple of str
-        Looks of other runs at the same bars.
+        Earlier looks at the same bars, and trials that were judged on them, in words.
     """
 
     model: finals.FinalModel
@@ -55,12 +57,13 @@ def find(work: Work, table: TrialTable, force_reason: str | None) -> Findings:
         try:
             start, stop = work.course.plan.holdout
             stamps = work.course.panel.timestamps
+            bars = (work.course.panel.symbols, stamps[start], stamps[stop - 1])
             look = open_holdout(
                 work.run.path.parent / "holdout.jsonl",
                 work.run.id.split("~")[0],
-                work.course.panel.symbols,
-                stamps[start],
-                stamps[stop - 1],
+                *bars,
+                model=_digest(model, evidence.champion),
+                tried=work.ledger.trials_on(*bars).by_run,
                 force_reason=force_reason,
             )
             work.begin("holdout", f"{stop - start} bars, read once")
@@ -78,6 +81,12 @@ def find(work: Work, table: TrialTable, force_reason: str | None) -> Findings:
         verdict=_judge(evidence, holdout, len(earlier)),
         created=datetime.now(UTC),
     )
+
+
+def _digest(model: finals.FinalModel, champion: judgement.Champion) -> str:
+    """Of what is judged: the champion's parameters and the model's scores, bit for bit."""
+    params = json.dumps(champion.params, sort_keys=True)
+    return hashlib.sha256(params.encode() + model.scores.tobytes()).hexdigest()
 
 
 def _judge(

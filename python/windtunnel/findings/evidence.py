@@ -30,6 +30,7 @@ from windtunnel.ledger import Ledger, PastTrials
 from windtunnel.metrics.financial import returns
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run
+from windtunnel.span import Span
 from windtunnel.validation import Pipeline
 
 Float64Array = npt.NDArray[np.float64]
@@ -169,16 +170,19 @@ def _luck(
     table: TrialTable, number: int, held: Float64Array, ever: PastTrials
 ) -> tuple[judgement.Luck, dict[str, float | None], tuple[str, ...]]:
     """What luck could have done, the user's statistics, and what went wrong in these."""
-    course, complete = table.course, table.complete
-    equity = np.ascontiguousarray(table.equity[:, complete])
-    column = int(np.searchsorted(complete, number))
+    course, judged = table.course, table.judged
+    equity = np.ascontiguousarray(table.equity[:, judged])
+    column = int(np.searchsorted(judged, number))
+    first, stop = course.plan.out_of_sample
+    stamps = course.panel.timestamps
+    span = Span.of(course.panel.symbols, stamps[first], stamps[stop - 1])
     luck = judgement.weigh_luck(
         course,
         equity,
         column,
         held,
         trials_in_study=len(table.trials),
-        sharpes_ever=ever.sharpes,
+        sharpes_ever=ever.sharpes / math.sqrt(span.bars_a_year(stop - first)),
         trials_ever=ever.count,
     )
     statistics, problems = extend.weigh(

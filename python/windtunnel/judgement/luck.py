@@ -83,14 +83,15 @@ def weigh_luck(
     Parameters
     ----------
     equity : (T, C) float64
-        Equity of all complete trials over the validation slices.
+        Equity over the validation slices of all trials that have one, pruned ones too: they were
+        chosen from by these bars.
     champion : int
         Its column in `equity`.
     benchmark : (T,) float64
         Equity of buy and hold.
     sharpes_ever : (n,) float64
-        Annual Sharpe ratios of all trials ever made on overlapping bars; their spread says
-        how far luck could reach.
+        Sharpe ratios, a bar of this study, of all trials ever made on overlapping bars; their
+        spread says how far luck could reach.
     trials_ever : int
         Number of those trials, failed ones included.
     """
@@ -110,7 +111,7 @@ def weigh_luck(
             "the champion's returns do not vary: it hardly traded",
         )
         return Luck(figures | dict.fromkeys(reasons), reasons, None)
-    variance = float(np.var(sharpes_ever / year, ddof=1)) if len(sharpes_ever) > 1 else 0.0
+    variance = float(np.var(sharpes_ever, ddof=1)) if len(sharpes_ever) > 1 else 0.0
     own_shape = _Shape.of(own)
     threshold = overfitting.deflation_threshold(trials_ever, variance)
     alone = own_shape.psr()

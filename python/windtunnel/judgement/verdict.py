@@ -46,17 +46,18 @@ def judge(
     """
     figures = luck.figures
     dsr, pbo, active = figures.get("dsr"), figures.get("pbo"), figures.get("psr_active")
+    denied = holdout is not None and not _above(holdout["sharpe"], 0.0)
     doubts = {
         "audits": bool(failed_audits),
         "trials": dsr is None or dsr < CONFIDENT,
         "overfitting": pbo is None or pbo > OVERFIT,
         "benchmark": active is None or active < CONFIDENT,
         # What was refuted before the holdout was not put to that test.
-        "holdout": not failed_audits and (holdout is None or not _above(holdout["sharpe"], 0.0)),
+        "holdout": not failed_audits and (holdout is None or denied or forced_looks > 0),
         "costs": math.isnan(break_even_bps) or break_even_bps < 2 * cost_bps,
     }
     doubted = [name for name, raised in doubts.items() if raised]
-    level, headline = _headline(doubted, holdout_read=holdout is not None)
+    level, headline = _headline(doubted, denied=denied)
     sentences = [
         *([f"Failed audits: {_listed(list(failed_audits))}."] if failed_audits else []),
         _trials_sentence(figures),
@@ -70,7 +71,7 @@ def judge(
     return Verdict(level, headline, tuple(sentences))
 
 
-def _headline(doubts: list[str], *, holdout_read: bool) -> tuple[Level, str]:
+def _headline(doubts: list[str], *, denied: bool) -> tuple[Level, str]:
     """The strongest thing that the doubts still allow one to say."""
     if not doubts:
         return "candidate", "A candidate: the edge survives every test made of it"
@@ -80,9 +81,12 @@ def _headline(doubts: list[str], *, holdout_read: bool) -> tuple[Level, str]:
         return "no_edge", "No edge that survives the number of trials"
     if "holdout" not in doubts:
         return "weak", "A weak edge: it survives the number of trials, but not every test"
-    if holdout_read:
+    if denied:
         return "no_edge", "No edge: the sealed holdout does not confirm it"
-    return "weak", "Unconfirmed: it survives the number of trials, but the holdout was read before"
+    return (
+        "weak",
+        "Unconfirmed: it survives the number of trials, but the holdout was looked at before",
+    )
 
 
 def _listed(words: list[str]) -> str:
@@ -132,16 +136,16 @@ def _holdout_sentence(
     if refuted:
         return "The holdout was not opened: what is refuted already is not worth a look."
     if holdout is None or benchmark is None:
-        return "The holdout was read by an earlier run and stays closed; nothing confirms this."
+        return "The holdout was looked at before and stays closed; nothing confirms this."
     again = (
-        f" This was look number {forced_looks + 1} at the same bars, so it proves less."
+        f" This was look number {forced_looks + 1} at the same bars, so it confirms nothing."
         if forced_looks
         else ""
     )
     return (
-        f"On the sealed holdout it returned {holdout['total_return']:.1%} at a Sharpe ratio of "
-        f"{_ratio(holdout)}; buy and hold returned {benchmark['total_return']:.1%} at "
-        f"{_ratio(benchmark)}.{again}"
+        f"On the {'' if forced_looks else 'sealed '}holdout it returned "
+        f"{holdout['total_return']:.1%} at a Sharpe ratio of {_ratio(holdout)}; buy and hold "
+        f"returned {benchmark['total_return']:.1%} at {_ratio(benchmark)}.{again}"
     )
 
 

@@ -13,6 +13,7 @@ from windtunnel.backtest.engine import BacktestResult
 from windtunnel.backtest.trades import TradeLog
 from windtunnel.course import Course
 from windtunnel.errors import TrainingError
+from windtunnel.metrics.break_even import SEARCHED_BPS
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
 from windtunnel.protocols import FittedModel
@@ -40,16 +41,18 @@ class StressRow:
 class Stress:
     """What the champion's result depends on.
 
-    `break_even_bps` is the one-way cost at which the total return over the validation
-    slices falls to zero; NaN when it is below zero even without costs, infinite never:
-    the search ends at 1,000 basis points and then reports that bound. `learning` holds the
-    ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices,
+    `break_even_bps` is the one-way cost of the value traded at which the total return over the
+    validation slices falls to zero; NaN when it is below zero even without costs, infinite never:
+    the search ends at `SEARCHED_BPS` and then reports that bound. `charged_bps` is what the value
+    traded cost there on average, minimum fees, fees a unit and impact included. `learning` holds
+    the ML metrics of each fold, `scores` (T, N) float32 the champion's on the validation slices,
     `trades` every fill there and `cash` (T,) float64 the currency at each close.
     """
 
     rows: tuple[StressRow, ...]
     learning: tuple[dict[str, float], ...]
     break_even_bps: float
+    charged_bps: float
     benchmark: BacktestResult
     scores: Float32Array
     trades: TradeLog
@@ -102,6 +105,7 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
     course = pipeline.course
     scores = pipeline.trainer.fit(hyper_table(course.study, [params])).scores
     repeated = pipeline.backtest(scores, [params], want_trades=True)
+    trades = cast("TradeLog", repeated.trades)
     again = repeated.equity[:, 0]
     if not np.array_equal(again, recorded, equal_nan=True):
         worst = float(np.nanmax(np.abs(again - recorded)))
@@ -130,9 +134,10 @@ def stress(pipeline: Pipeline, params: Mapping[str, float], recorded: Float64Arr
         tuple(rows),
         tuple(_fold_learning(course, scores)),
         _break_even(pipeline, scores, params),
+        _charged(course, trades),
         buy_and_hold(course, *course.plan.out_of_sample),
         np.ascontiguousarray(scores[:, :, 0]),
-        cast("TradeLog", repeated.trades),
+        trades,
         cast("Float64Array", repeated.cash)[:, 0],
     )
 
@@ -207,6 +212,12 @@ def _run(
     return pipeline.backtest(scores, [params], costs=scaled)
 
 
+def _charged(course: Course, trades: TradeLog) -> float:
+    """What the value traded cost on average, in basis points; the study's rate without a trade."""
+    value = float(np.sum(np.abs(trades.change) * trades.price))
+    return 1e4 * (float(trades.cost.sum()) / value if value > 0 else course.costs.trading_rate)
+
+
 def _break_even(pipeline: Pipeline, scores: Float32Array, params: Mapping[str, float]) -> float:
     """Bisect the one-way cost, in basis points, at which the final equity is the initial cash."""
     costs = pipeline.course.costs
@@ -216,7 +227,7 @@ def _break_even(pipeline: Pipeline, scores: Float32Array, params: Mapping[str, f
         flat = replace(costs.of_holding, fee=bps / 1e4)
         return float(pipeline.backtest(scores, [params], costs=flat).equity[-1, 0]) - initial
 
-    low, high = 0.0, 1000.0
+    low, high = 0.0, SEARCHED_BPS
     if gain(low) <= 0:
         return float("nan")
     if gain(high) > 0:

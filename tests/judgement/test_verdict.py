@@ -78,13 +78,28 @@ def test_a_refuted_study_did_not_open_its_holdout() -> None:
 
 
 def test_a_second_look_is_named() -> None:
-    assert "look number 3" in " ".join(verdict(forced_looks=2).sentences)
+    found = verdict(forced_looks=2)
+    assert "look number 3" in " ".join(found.sentences)
+    assert found.headline.startswith("Unconfirmed")
+    assert "sealed" not in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("break_even", "said"),
+    [
+        (20.4, "at costs of 20 basis points of the value traded, one way; 3 were charged"),
+        (1000.0, "at costs of more than 1,000 basis points"),
+        (math.nan, "It loses money even if trading were free"),
+    ],
+)
+def test_what_trading_may_cost_is_said(break_even: float, said: str) -> None:
+    assert said in " ".join(verdict(break_even_bps=break_even).sentences)
 
 
 def test_undefined_figures_are_said_in_words() -> None:
     flat = {"sharpe": math.nan, "total_return": 0.0}
     said = " ".join(verdict(metrics=flat, holdout=flat).sentences)
-    assert "undefined" in said
+    assert "no Sharpe ratio, since it never moved" in said
     assert "nan" not in said
 
 

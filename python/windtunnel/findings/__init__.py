@@ -92,7 +92,6 @@ def _digest(model: finals.FinalModel, champion: judgement.Champion) -> str:
 def _judge(
     evidence: Evidence, holdout: finals.HoldoutResult | None, forced_looks: int
 ) -> judgement.Verdict:
-    costs = evidence.course.study.costs
     return judgement.judge(
         evidence.luck,
         evidence.metrics,
@@ -100,7 +99,7 @@ def _judge(
         holdout.metrics if holdout else None,
         holdout.benchmark_metrics if holdout else None,
         break_even_bps=evidence.stress.break_even_bps,
-        cost_bps=costs.fee_bps + costs.half_spread_bps,
+        cost_bps=evidence.stress.charged_bps,
         forced_looks=forced_looks,
         failed_audits=evidence.failed_audits,
     )

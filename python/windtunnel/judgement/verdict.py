@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from windtunnel.judgement.luck import Luck
+from windtunnel.metrics.break_even import SEARCHED_BPS
 
 Level: TypeAlias = Literal["no_edge", "weak", "candidate"]
 Figures: TypeAlias = Mapping[str, float | None]
@@ -122,12 +123,14 @@ def _overfitting_sentence(pbo: float | None) -> str:
 
 def _benchmark_sentence(metrics: Figures, benchmark: Figures, active: float | None) -> str:
     compared = (
-        f"Over the validation slices its Sharpe ratio is {_ratio(metrics)}, "
-        f"that of buy and hold {_ratio(benchmark)}"
+        f"Over the validation slices it has {_ratio(metrics)}, buy and hold {_ratio(benchmark)}"
     )
     if active is None:
         return f"{compared}."
-    return f"{compared}; it beats holding with probability {active:.2f}, trials not counted."
+    return (
+        f"{compared}; it beats holding with probability {active:.2f}, not deflated for the number "
+        "of trials."
+    )
 
 
 def _holdout_sentence(
@@ -137,31 +140,41 @@ def _holdout_sentence(
         return "The holdout was not opened: what is refuted already is not worth a look."
     if holdout is None or benchmark is None:
         return "The holdout was looked at before and stays closed; nothing confirms this."
+    own, held = (
+        f"{figures['total_return']:.1%} at {_ratio(figures)}" for figures in (holdout, benchmark)
+    )
     again = (
         f" This was look number {forced_looks + 1} at the same bars, so it confirms nothing."
         if forced_looks
         else ""
     )
     return (
-        f"On the {'' if forced_looks else 'sealed '}holdout it returned "
-        f"{holdout['total_return']:.1%} at a Sharpe ratio of {_ratio(holdout)}; buy and hold "
-        f"returned {benchmark['total_return']:.1%} at {_ratio(benchmark)}.{again}"
+        f"On the {'' if forced_looks else 'sealed '}holdout it returned {own}; buy and hold "
+        f"returned {held}.{again}"
     )
 
 
 def _cost_sentence(break_even_bps: float, cost_bps: float) -> str:
     if math.isnan(break_even_bps):
         return "It loses money even if trading were free."
+    more = "more than " if break_even_bps >= SEARCHED_BPS else ""
     return (
-        f"It breaks even at costs of {break_even_bps:.0f} basis points a trade; "
-        f"{cost_bps:g} were charged."
+        f"It breaks even at costs of {more}{break_even_bps:,.0f} basis points of the value traded, "
+        f"one way; {_rounded(cost_bps)} were charged on average."
     )
+
+
+def _rounded(bps: float) -> str:
+    """A cost to a tenth of a basis point, without a tenth where there is none."""
+    return f"{bps:,.1f}".removesuffix(".0")
 
 
 def _ratio(figures: Figures) -> str:
     """The Sharpe ratio in words; a strategy that never moves has none."""
     sharpe = figures["sharpe"]
-    return "undefined" if sharpe is None or math.isnan(sharpe) else f"{sharpe:.2f}"
+    if sharpe is None or math.isnan(sharpe):
+        return "no Sharpe ratio, since it never moved"
+    return f"a Sharpe ratio of {sharpe:.2f}"
 
 
 def _above(value: float | None, bound: float) -> bool:

@@ -9,6 +9,9 @@ from windtunnel.errors import MetricError
 
 Float64Array = npt.NDArray[np.float64]
 
+# How far the exact search for it goes, in basis points of the value traded.
+SEARCHED_BPS = 1000.0
+
 
 def break_even_cost(
     final_equity: npt.ArrayLike, turnover: npt.ArrayLike, *, initial: float, cost: float

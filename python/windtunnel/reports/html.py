@@ -21,6 +21,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from windtunnel.artifacts import write_text
+from windtunnel.metrics.break_even import SEARCHED_BPS
 from windtunnel.reports import (
     detail_tables,
     figures,
@@ -151,6 +152,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "drawn_names": names,
         "has_skill": bool(names & {"calibration", "decay"}),
         "gap": _gap(data),
+        "searched_bps": SEARCHED_BPS,
         "negative": figures.goes_negative(data),
         "has_luck": luck_figures.sharpe_ratios(data).size > 0,
         "has_logits": luck_figures.logits(data) is not None,

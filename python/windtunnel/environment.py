@@ -1,9 +1,12 @@
-"""What decides the bits of a result: versions, devices and flags, as plain strings."""
+"""What decides the bits of a result: code, versions, devices and flags, as plain strings."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 DEVICE_COUNT = "--xla_force_host_platform_device_count"
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "optuna", "numba", "numpy", "polars")
@@ -15,9 +18,23 @@ def version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Windtunnel, Python and the libraries that a result rests on."""
+    """Versions of Windtunnel, Python and the libraries that a result rests on.
+
+    `code` is a digest of the package's Python files.
+    """
     found = {name: metadata.version(name) for name in LIBRARIES}
-    return {"windtunnel": version(), "python": platform.python_version(), **found}
+    own = {"windtunnel": version(), "code": _digest("*.py")}
+    return {**own, "python": platform.python_version(), **found}
+
+
+@cache
+def _digest(pattern: str) -> str:
+    """Of the package's files: between two releases many programs bear the same version."""
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(folder.rglob(pattern)):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def decisive() -> dict[str, str]:
@@ -40,6 +57,7 @@ def describe() -> dict[str, str]:
         **versions(),
         "machine": platform.machine(),
         "system": platform.system(),
+        "engine": _digest("_core*"),
         "engine_instruction_set": core.instruction_set(),
         **devices(),
     }

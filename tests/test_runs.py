@@ -74,6 +74,19 @@ def test_gap_between_cohorts_is_named(run: Run) -> None:
         run.cohorts()
 
 
+def test_cohorts_beyond_four_digits_come_in_order(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`study.trials` allows for 15,625 cohorts of the usual 64."""
+    (run.path / "cohorts").mkdir()
+    for index in range(10_002):
+        (run.path / "cohorts" / f"{index:04d}").mkdir()
+    # Which are read, and in what order; reading so many files would take seconds.
+    monkeypatch.setattr(pl, "read_parquet", lambda path: int(path.parent.name))
+    monkeypatch.setattr(np, "load", lambda path, **_: int(path.parent.name))
+    assert run.cohorts() == [(index, index) for index in range(10_002)]
+
+
 def test_seal_names_every_change(run: Run) -> None:
     (run.path / "result.json").write_text("{}")
     run.seal()

@@ -55,6 +55,11 @@ def run_id(study: StudyFile, fingerprint: str) -> str:
     return f"{study.study.name}-{meaning[:10]}"
 
 
+def numbered(folder: Path) -> list[Path]:
+    """What `folder` holds under numbers of four digits or more, in order of number."""
+    return sorted(folder.glob("[0-9]*"), key=lambda path: (len(path.name), path.name))
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory."""
@@ -164,7 +169,7 @@ class Run:
     def cohorts(self) -> list[tuple[pl.DataFrame, npt.NDArray[np.float64]]]:
         """Finished cohorts in order: their trial tables and equity curves (T, C)."""
         found = []
-        for index, path in enumerate(sorted((self.path / "cohorts").glob("[0-9]*"))):
+        for index, path in enumerate(numbered(self.path / "cohorts")):
             if path.name != f"{index:04d}":
                 raise RunError(
                     f"run {self.id}: cohort {index} is missing, {path.name} is there",

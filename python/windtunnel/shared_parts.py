@@ -30,7 +30,7 @@ import polars as pl
 from windtunnel import artifacts
 from windtunnel.assessor import Assessor, Past
 from windtunnel.rungs import Assessed
-from windtunnel.runs import Run
+from windtunnel.runs import Run, numbered
 from windtunnel.validation import Params
 
 PAUSE = 0.05  # seconds between two looks at what others do
@@ -77,7 +77,7 @@ def help_with(run: Run, assessor: Assessor) -> int:
     done = 0
     while run.is_led():
         worked = False
-        for folder in sorted((run.path / "parts").glob("[0-9]*"), reverse=True):
+        for folder in reversed(numbered(run.path / "parts")):
             worked = (folder / "asked.json").is_file() and _work_once(assessor, folder)
             if worked:
                 done += 1

@@ -26,14 +26,14 @@ STEPS = st.lists(
 )
 
 
-def apply(state, step):
+def apply(state, step, promoted=()):
     kind, *given_ = step
     if kind == "register":
         return moves.registered(state)
     if kind == "promote":
         return moves.promoted(state, *given_)
     if kind == "rollback":
-        return moves.rolled_back(state, *given_)
+        return moves.rolled_back(state, *given_, served=promoted)
     if kind == "canary":
         return moves.canary_started(state, given_[0], weight=given_[1], mode="live", sticky=False)
     if kind == "weigh":
@@ -45,9 +45,10 @@ def apply(state, step):
 def test_no_sequence_of_moves_leads_astray(steps):
     state = State("example")
     champions = []
+    promoted = set()
     for step in steps:
         try:
-            after = apply(state, step)
+            after = apply(state, step, promoted)
         except RegistryError:
             continue
         roles = [after.champion, *after.lineage]
@@ -62,6 +63,9 @@ def test_no_sequence_of_moves_leads_astray(steps):
         assert after.generation - state.generation == (step[0] != "register")
         if step[0] == "rollback":
             assert state.champion not in roles, "what was left is not returned to by accident"
+            assert after.champion in promoted, "what never passed the gate does not serve"
+        if step[0] == "promote":
+            promoted.add(after.champion)
         if after.champion != state.champion:
             champions.append(after.champion)
         record = after.to_record()
@@ -80,6 +84,16 @@ def test_rolling_back_twice_goes_further_back():
     assert (state.champion, state.previous) == (1, None)
     with pytest.raises(RegistryError, match="has no predecessor"):
         moves.rolled_back(state)
+
+
+def test_a_rollback_does_not_let_in_what_never_served():
+    state = State("example", registered=(1, 2, 3))
+    for version in (1, 2):
+        state = moves.promoted(state, version)
+    with pytest.raises(RegistryError, match=r"version 3 was never champion.*promote example 3"):
+        moves.rolled_back(state, 3, served={1, 2})
+    back = moves.rolled_back(state)
+    assert moves.rolled_back(back, 2, served={1, 2}).champion == 2, "forth again, when named"
 
 
 def test_sticky_keys_fall_evenly_and_never_leave_a_growing_share():

@@ -124,6 +124,26 @@ def test_promote_and_roll_back(two, check_whole):
     check_whole(two)
 
 
+def test_a_rollback_is_no_way_past_the_gate(variants, tmp_path, check_whole):
+    registry = Registry(tmp_path / "registry", certify=passes)
+    for path in variants(tmp_path, 2):
+        registry.register(path, note="")
+    refused = tmp_path / "other"
+    refused.mkdir()
+    registry.register(variants(refused, 1, first=7, evidence=GATE["verdict"])[0], note="")
+    registry.promote("example", 1, why="first")
+    registry.promote("example", 2, why="better")
+    with pytest.raises(PromotionRefusedError):
+        registry.promote("example", 3, why="best")
+    with pytest.raises(RegistryError, match="version 3 was never champion"):
+        registry.rollback("example", 3, why="best")
+    assert registry.state("example").aliases == {"champion": 2, "previous": 1}
+    registry.promote("example", 3, why="a drill", force=True)
+    registry.rollback("example", why="the drill is over")
+    assert registry.rollback("example", 3, why="another drill").champion == 3
+    check_whole(registry)
+
+
 def test_changes_go_by_compare_and_swap(two, variants, tmp_path, check_whole):
     assert two.promote("example", 1, why="", generation=0).generation == 1
     with pytest.raises(RegistryError, match="is of generation 1, expected 0"):

@@ -97,7 +97,8 @@ def promote(
 def rollback(
     name: Name,
     version: Annotated[
-        str | None, typer.Argument(help="A number; the previous champion when absent.")
+        str | None,
+        typer.Argument(help="Number of an earlier champion; the previous one when absent."),
     ] = None,
     reason: Reason = "",
     workspace: Workspace = Path(),
@@ -106,7 +107,7 @@ def rollback(
     generation: Generation = None,
     as_json: Json = False,
 ) -> None:
-    """Return to the previous champion, or to a version; loads and replays nothing."""
+    """Return to the previous champion, or to an earlier one; loads and replays nothing."""
     registry = open_registry(workspace, location)
     state = registry.rollback(name, version, why=reason, who=who, generation=generation)
     tell(state, as_json=as_json)

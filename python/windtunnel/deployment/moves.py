@@ -6,6 +6,7 @@ deserves to serve is the gate's question (`windtunnel.deployment.gate`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from windtunnel.deployment.state import Canary, Mode, State
@@ -30,11 +31,17 @@ def promoted(state: State, version: int) -> State:
     return _moved(state, champion=version, canary=None, lineage=lineage)
 
 
-def rolled_back(state: State, to: int | None = None) -> State:
-    """Return to the previous champion, or to version `to`.
+def rolled_back(state: State, to: int | None = None, *, served: Collection[int] = ()) -> State:
+    """Return to the previous champion, or to version `to`, which was champion before.
 
     The version that is left does not become the previous one: a second rollback goes further
     back, never forth to what was just found bad. A canary ends.
+
+    Parameters
+    ----------
+    served : collection of int
+        Versions that were promoted at some time, beside those of the lineage: what was rolled
+        back from may be named again. Any other version has to pass the gate.
     """
     if state.champion is None:
         raise RegistryError(
@@ -54,6 +61,11 @@ def rolled_back(state: State, to: int | None = None) -> State:
     lineage = state.lineage
     if target in lineage:
         lineage = lineage[: lineage.index(target)]
+    elif target not in served:
+        raise RegistryError(
+            f"{state.name!r}: version {target} was never champion; a rollback asks no gate",
+            f"Promote it: `windtunnel promote {state.name} {target}`",
+        )
     return _moved(state, champion=target, canary=None, lineage=lineage)
 
 

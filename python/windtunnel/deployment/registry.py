@@ -194,11 +194,20 @@ class Registry(RegistryReader):
         generation: int | None = None,
         evidence: dict[str, Any] | None = None,
     ) -> State:
-        """Return to the previous champion, or to a version; needs no gate and loads nothing."""
+        """Return to the previous champion, or to an earlier one; asks no gate, loads nothing.
+
+        Raises
+        ------
+        RegistryError
+            There is nothing to return to, the version named was never champion or is retired,
+            or the generation has moved on.
+        """
 
         def move(state: State) -> Change:
             number = None if to is None else self._number(state, to)
-            after = moves.rolled_back(state, number)
+            # The log is read only for a version that the state does not know to have served.
+            known = number is None or number in state.lineage
+            after = moves.rolled_back(state, number, served=() if known else self._promoted(name))
             details = {"version": after.champion, "from": state.champion, "evidence": evidence}
             return Change("rolled_back", after, who or _user(), why, details)
 
@@ -307,6 +316,11 @@ class Registry(RegistryReader):
             return Change("retired", after, who or _user(), why, {"version": version})
 
         return self._change(name, move, generation)
+
+    def _promoted(self, name: str) -> set[int]:
+        """Every version that was ever let through the gate, or past it by force."""
+        entries = self.history(name)
+        return {each["details"]["version"] for each in entries if each["action"] == "promoted"}
 
     def _change(
         self,

@@ -39,7 +39,7 @@ class Promote(_Verb):
 
 
 class RollBack(_Verb):
-    """Return to the previous champion, or to a version."""
+    """Return to the previous champion, or to an earlier one."""
 
     version: Number | None = None
 
@@ -124,7 +124,7 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
 
     @router.post("/rollback")
     async def rollback(verb: RollBack, request: Request) -> Roles:
-        """Return to the previous champion, or to a version."""
+        """Return to the previous champion, or to an earlier one."""
         return await change(
             lambda registry, name: registry.rollback(
                 name, verb.version, why=verb.why, who=request.state.by, generation=verb.generation

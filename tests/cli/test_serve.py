@@ -13,9 +13,14 @@ from windtunnel.serving import server
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """The settings with which the service would have been started."""
+    """The settings with which the service would have been started; `names` of models beside."""
     given = []
-    monkeypatch.setattr(server, "serve", lambda *_, settings, **__: given.append(settings))
+
+    def serve(_, name, __, *, settings, **___):
+        given.append(settings)
+        ask.names.append(name)
+
+    monkeypatch.setattr(server, "serve", serve)
 
     def ask(*options):
         done = CliRunner().invoke(app, ["serve", "--workspace", str(tmp_path), *options])
@@ -23,6 +28,7 @@ def asked(monkeypatch, tmp_path):
             raise done.exception
         return given[-1]
 
+    ask.names = []
     return ask
 
 
@@ -56,3 +62,11 @@ def test_terms_without_a_judge_are_refused(asked):
 def test_scores_may_be_asked_for_bit_by_bit(asked):
     assert not asked().exact
     assert asked("--exact").exact
+
+
+def test_the_environment_names_a_model_where_the_command_does_not(asked, monkeypatch):
+    for value in ("", "us_equities"):  # compose hands on what is not set as an empty text
+        monkeypatch.setenv("WINDTUNNEL_MODEL", value)
+        asked()
+    asked("other")
+    assert asked.names == [None, "us_equities", "other"]

@@ -105,10 +105,22 @@ def test_a_canary_from_start_to_champion_and_back_is_on_record(ask, app):
     assert any("version 1 answers" in event["text"] for event in events)
 
 
+def test_verbs_are_for_the_model_that_serves_whatever_else_is_registered(
+    ask, app, maker, example, tmp_path
+):
+    other = maker.export_example(example, tmp_path / "other", name="other")
+    app.state.service.registry.register(other, note="another study")
+    for verb, body in (("reload", {}), ("promote", {"why": "x", "version": 2})):
+        response = ask("POST", f"/v1/admin/{verb}", ADMIN, json=body)
+        assert response.status_code == 200, response.text
+        assert response.json()["model"] == "example"
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "status", "told"),
     [
         ("rollback", {"why": "x"}, 409, "has no predecessor"),
+        ("rollback", {"why": "x", "version": 2}, 409, "was never champion"),
         ("promote", {"why": "x", "version": 1}, 409, "is champion already"),
         ("promote", {"why": "x", "version": 77}, 409, "no version 77"),
         ("promote", {"why": "x", "version": 2, "generation": 0}, 409, "generation"),

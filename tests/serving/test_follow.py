@@ -105,14 +105,61 @@ def test_a_bad_version_never_replaces_a_good_one(followed, registry, bundles):
 def test_a_registry_that_cannot_be_read_changes_nothing(followed, registry, bundles):
     service, follower, _, _ = followed
     follower.look()
-    directory = registry.local(registry.resolve("example", 1)).parents[2]
-    shutil.move(directory, directory.with_name("away"))
+    registry.promote("example", 2, why="better")
+    record = registry.local(registry.resolve("example", 1)).parents[1] / "log" / "00000005.json"
+    whole = record.read_bytes()
+    record.write_bytes(whole[:-30])
     assert not follower.look()
+    assert "is not a record" in str(service.failure)
     assert score(service) == pytest.approx(bundles[0][1], abs=1e-5)
-    shutil.move(directory.with_name("away"), directory)
-    registry.promote("example", 2, why="back")
+    record.write_bytes(whole)
     assert follower.look()
     assert service.routes.champion.version == 2
+
+
+def test_each_outage_is_told_once_and_over_when_it_is_over(followed, registry, monkeypatch, caplog):
+    service, follower, _, _ = followed
+    follower.look()
+    registry.start_canary("example", 3, weight=0.5)
+    parameters = registry.local(registry.resolve("example", 3)) / "params.safetensors"
+    parameters.chmod(0o644)
+    parameters.write_bytes(b"")
+    follower.look()
+    unfit = service.failure
+    assert "params.safetensors" in str(unfit)
+    caplog.clear()
+
+    def unreachable(*_):
+        raise OSError("no route to host")
+
+    for outage in (1, 2):
+        with monkeypatch.context() as patched:
+            patched.setattr(service.registry, "state", unreachable)
+            for _ in range(3):
+                assert not follower.look()
+                assert "no route" in str(service.failure)
+        assert not follower.look(), "nothing has changed meanwhile"
+        assert service.failure is unfit, "which no look has mended"
+        told = [each for each in caplog.records if "cannot take up" in each.message]
+        assert len(told) == outage
+    registry.stop_canary("example", why="unfit")
+    follower.look()
+    assert service.failure is None
+
+
+def test_another_model_in_the_registry_changes_nothing(followed, registry, maker, example, tmp_path):
+    service, follower, _, _ = followed
+    follower.look()
+    registry.promote("example", 2, why="better")
+    follower.look()
+    registry.register(maker.export_example(example, tmp_path / "other", name="other"), note="")
+    registry.rollback("example", why="fills are late")
+    assert follower.look()
+    assert (service.routes.champion.version, service.failure) == (1, None)
+    later = Service(Registry(registry.location), None, "champion", EventBus())
+    Follower(later).look()
+    assert "one model is served at a time" in str(later.failure)
+    assert later.routes is None
 
 
 def test_canary_live_takes_its_share_by_draw_and_by_key(followed, registry):

@@ -13,7 +13,10 @@ from windtunnel.monitoring.canary_terms import Terms
 
 
 def serve(
-    name: Annotated[str | None, typer.Argument(help="Model; the only one when absent.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Model; the only one when absent.", envvar="WINDTUNNEL_MODEL"),
+    ] = None,
     workspace: release.Workspace = Path(),
     location: release.Location = None,
     version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",

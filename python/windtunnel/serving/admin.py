@@ -14,7 +14,7 @@ from windtunnel.deployment.state import Mode, State
 from windtunnel.serving import schemas
 from windtunnel.serving.follow import Follower
 from windtunnel.serving.gate import Gate
-from windtunnel.serving.service import Service, sole_name
+from windtunnel.serving.service import Service
 
 Why = Annotated[str, Field(min_length=1, max_length=500, description="For the log.")]
 Number = Annotated[int, Field(ge=1, le=10**9)]
@@ -92,7 +92,7 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
 
     async def change(verb: Callable[[Registry, str], State]) -> Roles:
         def work() -> State:
-            return verb(service.registry, sole_name(service.registry, service.name))
+            return verb(service.registry, service.settle())
 
         state = await asyncio.to_thread(work)
         follower.nudge()
@@ -104,7 +104,7 @@ def admin_router(service: Service, follower: Follower, gate: Gate) -> APIRouter:
 
         def work() -> State:
             follower.look(again=True)
-            return service.registry.state(sole_name(service.registry, service.name))
+            return service.registry.state(service.settle())
 
         return roles(await asyncio.to_thread(work))
 

@@ -14,12 +14,11 @@ from collections.abc import Callable
 
 from windtunnel.deployment.reader import Version
 from windtunnel.deployment.state import State
-from windtunnel.errors import RegistryError
 from windtunnel.events import RoutesChanged, VersionRefused
 from windtunnel.serving import apart
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.routing import Routes
-from windtunnel.serving.service import Service, open_predictor, sole_name
+from windtunnel.serving.service import Service, open_predictor
 from windtunnel.serving.start import uncollected
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,11 @@ class Follower:
         self._nudged = threading.Event()
         self._seen: State | None = None
         self._open: dict[str, Predictor] = {}
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, Exception]] = {}  # until when, and why
+        # What is told as the service's failure: that of the last look goes with the next one,
+        # that of a version with the next attempt at it.
+        self._outage: Exception | None = None
+        self._unfit: Exception | None = None
 
     def run(self, seconds: float, ended: threading.Event) -> None:
         """Look every `seconds`, and when nudged, until `ended`; 0 waits for nudges alone."""
@@ -78,24 +81,27 @@ class Follower:
             Whether the routes were replaced.
         """
         with self._lock:
+            before, self._outage, changed = self._outage, None, False
             try:
-                return self._look(again=again)
+                changed = self._look(again=again)
             except Exception as error:  # the service stays as it is
-                first = self._service.failure is None
-                self._service.failure = error
-                if first or again:
+                self._outage = error
+                if before is None or again:
                     log.exception("cannot take up what the registry says")
-                return False
+            if before is not None and self._outage is None:
+                log.info("the registry can be followed again")
+            self._service.failure = self._outage or self._unfit
+            return changed
 
     def _look(self, *, again: bool) -> bool:
         service = self._service
-        name = sole_name(service.registry, service.name)
+        name = service.settle()
         state = service.registry.state(name, self._seen)
         if again:
             self._refused.clear()
         if state is self._seen and not (again or self._due()):
             return False
-        service.failure = None
+        self._unfit = None
         routes = self._routes(name, state)
         self._seen = state
         if routes is None:
@@ -121,8 +127,6 @@ class Follower:
         version = service.registry.resolve(name, service.alias)
         champion = self._predictor(version)
         if champion is None:
-            if service.routes is None:
-                raise service.failure or RegistryError(f"{name!r} cannot be served", "See the log")
             # The old champion stays, and with it the share that it was compared under.
             return None
         if service.alias != "champion" or state.canary is None:
@@ -135,7 +139,9 @@ class Follower:
         found = self._open.get(version.digest)
         if found is not None:
             return found
-        if self._refused.get(version.digest, 0.0) > time.monotonic():
+        until, why = self._refused.get(version.digest, (0.0, None))
+        if until > time.monotonic():
+            self._unfit = why
             return None
         service = self._service
         begin = time.perf_counter()
@@ -148,8 +154,8 @@ class Follower:
             )
         except Exception as error:  # whatever it is: the version is not fit to serve
             log.exception("version %d of %s is not taken up", version.version, version.name)
-            self._refused[version.digest] = time.monotonic() + _RETRY_SECONDS
-            service.failure = error
+            self._refused[version.digest] = time.monotonic() + _RETRY_SECONDS, error
+            self._unfit = error
             service.bus.emit(VersionRefused(version.name, version.version, str(error)[:300]))
             return None
         seconds = time.perf_counter() - begin
@@ -159,7 +165,7 @@ class Follower:
 
     def _due(self) -> bool:
         now = time.monotonic()
-        return any(moment <= now for moment in self._refused.values())
+        return any(until <= now for until, _ in self._refused.values())
 
     def _forget(self, state: State, routes: Routes) -> None:
         """Keep what serves and the previous champion, so that a rollback takes no time."""
@@ -167,7 +173,8 @@ class Follower:
         if routes.canary is not None:
             kept.add(routes.canary.version)
         self._open = {d: p for d, p in self._open.items() if p.version in kept}
-        self._refused = {d: m for d, m in self._refused.items() if m > time.monotonic()}
+        now = time.monotonic()
+        self._refused = {d: entry for d, entry in self._refused.items() if entry[0] > now}
 
 
 def _roles(routes: Routes) -> tuple[object, ...]:

@@ -64,7 +64,8 @@ def serve(
     """
     settings = Settings() if settings is None else settings
     store = Registry(registry)
-    store.resolve(sole_name(store, name), alias)
+    name = sole_name(store, name)
+    store.resolve(name, alias)
     share_compilations()
     logging.captureWarnings(True)  # a library's warning is a line of the log like any other
     app = create_app(registry, name, alias, settings=settings, bus=bus)

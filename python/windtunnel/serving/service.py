@@ -23,10 +23,13 @@ class Service:
 
     Attributes
     ----------
+    name : str or None
+        The model; None until `settle` has found the registry's only one.
     routes : Routes or None
         Replaced as a whole, by versions that have been checked and are warm.
     failure : Exception or None
-        Why the last attempt to load failed; what served before goes on serving.
+        Why the registry cannot be followed, or a version it names not be loaded; what served
+        before goes on serving.
     draining : bool
         The process is about to end: not ready, and clients are asked to go elsewhere.
     exact : bool
@@ -41,6 +44,20 @@ class Service:
     failure: Exception | None = None
     draining: bool = False
     exact: bool = False
+
+    def settle(self) -> str:
+        """Name of the model; without one given, the only one there is, from then on for good.
+
+        Another study may register a model of its own beside it.
+
+        Raises
+        ------
+        RegistryError
+            No name is given, and the registry holds no model or several.
+        """
+        if self.name is None:
+            self.name = sole_name(self.registry, None)
+        return self.name
 
     def ready(self, *, for_long: bool = False) -> Routes:
         """The routes in force; a Refusal with status 503 when there are none.
@@ -62,8 +79,6 @@ class Service:
     @property
     def model(self) -> str:
         """Name of the model in service, as far as it is known."""
-        if self.routes is not None:
-            return self.routes.champion.bundle.manifest.name
         return self.name or ""
 
     def note_refusal(self, refusal: Refusal, request_id: str = "") -> None:
@@ -100,7 +115,7 @@ def sole_name(registry: RegistryReader, name: str | None) -> str:
         found = f"holds {', '.join(names)}" if names else "is empty or does not exist"
         raise RegistryError(
             f"registry {registry.location!r} {found}; one model is served at a time",
-            "Name one" if names else "Finish a study first, or give the registry's path",
+            "Name one of them" if names else "Finish a study first, or give the registry's path",
         )
     return names[0]
 

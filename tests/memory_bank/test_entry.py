@@ -68,5 +68,7 @@ def test_web_and_relative_links_are_taken(make_entry: Make, target: str) -> None
 def test_the_same_experiment_at_another_moment(make_entry: Make) -> None:
     entry = make_entry()
     assert entry.same_experiment(make_entry(created=datetime(2027, 1, 1, tzinfo=UTC)))
+    assert entry.same_experiment(make_entry(versions={**entry.versions, "code": "other"}))
+    assert not entry.same_experiment(make_entry(versions={**entry.versions, "jax": "other"}))
     assert not entry.same_experiment(make_entry(headline="Other"))
     assert not entry.same_experiment(make_entry(figures={**entry.figures, "metrics.sharpe": 0.5}))

@@ -106,12 +106,18 @@ class ExperimentEntry:
                 )
 
     def same_experiment(self, other: ExperimentEntry) -> bool:
-        """Whether the two agree in all but the moment at which they were made."""
-        return all(
-            getattr(self, each.name) == getattr(other, each.name)
-            for each in fields(self)
-            if each.name != "created"
-        )
+        """Whether the two agree in all but the moment at which they were made, and by which code.
+
+        Code that gives the same figures in the same words is no other experiment.
+        """
+
+        def meaning(entry: ExperimentEntry) -> dict[str, object]:
+            found = {each.name: getattr(entry, each.name) for each in fields(entry)}
+            found["versions"] = {k: v for k, v in entry.versions.items() if k != "code"}
+            del found["created"]
+            return found
+
+        return meaning(self) == meaning(other)
 
 
 def is_link(target: str) -> bool:

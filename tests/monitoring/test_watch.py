@@ -81,6 +81,37 @@ def test_the_same_bar_counts_once(watched_bundle: Any, stream: Any) -> None:
     assert len(fed(watch, twice)) == len(fed(ModelWatch(watched_bundle, 1, SETTINGS), stream))
 
 
+def test_a_bar_may_come_in_parts(watched_bundle: Any, stream: Any) -> None:
+    whole, parts = (ModelWatch(watched_bundle, 1, SETTINGS) for _ in range(2))
+    single = [
+        (stamp, (symbol,), features[k : k + 1], scores[k : k + 1])
+        for stamp, symbols, features, scores in stream
+        for k, symbol in enumerate(symbols)
+    ]
+    expected, found = fed(whole, stream), fed(parts, single)
+    assert [repr(each) for each in found] == [repr(each) for each in expected]
+    assert not any(each.breached for each in found if each.signal == "missing_bars")
+    assert parts._scores == whole._scores
+
+
+def test_a_bar_that_lacks_an_instrument_is_judged_when_a_later_one_begins(
+    watched_bundle: Any, stream: Any
+) -> None:
+    watch = ModelWatch(watched_bundle, 1, SETTINGS)
+    absent = stream[0][1][0]
+    lacking = [(at, names[1:], rows[1:], scores[1:]) for at, names, rows, scores in stream[:4]]
+    counts = [
+        [each.value for each in fed(watch, [bar]) if each.subject.endswith(absent)]
+        for bar in lacking
+    ]
+    assert counts == [[], [1.0], [2.0], [3.0]]
+    # What is still missing comes before it is judged: the bar lacks nothing.
+    at, names, rows, scores = stream[3]
+    found = fed(watch, [(at, names[:1], rows[:1], scores[:1])])
+    assert [each.value for each in found if each.subject.endswith(absent)] == [0.0]
+    assert watch.close() == []
+
+
 def test_outcomes_find_the_scores_of_their_bar(watched_bundle: Any, stream: Any) -> None:
     watch = ModelWatch(watched_bundle, 1, SETTINGS)
     fed(watch, stream)
@@ -98,7 +129,7 @@ class Desk:
         self.bus = EventBus()
         self.alerts: list[Event] = []
         self.bus.subscribe(self.alerts.append, AlertRaised, AlertResolved)
-        self.now = datetime(2010, 1, 1, tzinfo=UTC)
+        self.now = datetime(2011, 1, 1, tzinfo=UTC)
         self.attached = attach(
             self.bus,
             lambda model, version: bundle,
@@ -168,6 +199,23 @@ def test_stale_bars_and_outcomes_through_events(
     ) == 1
     assert desk.attached.queued.counts.failed == 0
     desk.attached.close()
+
+
+def test_a_bar_ahead_of_time_is_told_of_and_blinds_nobody(
+    tmp_path: Path, watched_bundle: Any, stream: Any
+) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    _, *rest = stream[0]
+    desk.send([(np.datetime64("2108-01-01", "us"), *rest)] * 3)
+    (raised,) = desk.alerts
+    assert isinstance(raised, AlertRaised)
+    assert (raised.rule, raised.subject) == ("bars are ahead of time", "example version 1")
+    assert "2108-01-01 00:00 UTC" in raised.what
+    desk.send(stream, lambda features: features + np.float32(3.0))
+    assert desk.attached.close()
+    after = [(type(event), event.rule) for event in desk.alerts[1:]]
+    assert (AlertResolved, "bars are ahead of time") in after
+    assert (AlertRaised, "features drift") in after
 
 
 def test_an_account_that_falls_behind_and_dear_fills_are_alerts(

@@ -22,21 +22,53 @@ class BarWatch:
     subject : str
     symbols : sequence of str
         Instruments that the model was made for.
+    length : timedelta
+        From one bar to the next, see `usual_length`.
     stale_after : timedelta
     missing_after : int
         Bars in a row that an instrument may lack.
     """
 
     def __init__(
-        self, subject: str, symbols: Sequence[str], *, stale_after: timedelta, missing_after: int
+        self,
+        subject: str,
+        symbols: Sequence[str],
+        *,
+        length: timedelta,
+        stale_after: timedelta,
+        missing_after: int,
     ) -> None:
         self.subject = subject
         self.last: datetime | None = None
+        self._length = length
         self._stale_after, self._missing_after = stale_after, missing_after
         self._lacking = dict.fromkeys(symbols, 0)
 
+    def early(self, at: datetime, now: datetime) -> Condition:
+        """Whether a bar lies ahead of the clock by more than its length.
+
+        It must then be passed over: with it, all that come until its date would be old.
+        """
+        ahead = at - now
+        return Condition(
+            signal="future_bars",
+            subject=self.subject,
+            at=now,
+            breached=ahead > self._length,
+            value=ahead.total_seconds(),
+            threshold=self._length.total_seconds(),
+            what=f"a bar of {at:%Y-%m-%d %H:%M} UTC came {in_words(ahead)} before its time and "
+            "was passed over",
+            advice="Mend the timestamps of whoever asks, a year or a zone for example, or set "
+            "this machine's clock",
+        )
+
+    def begin(self, at: datetime) -> None:
+        """Take note that the first rows of a bar have come."""
+        self.last = at
+
     def bar(self, at: datetime, present: Collection[str]) -> None:
-        """Take note of a bar and of the instruments that had one."""
+        """Take note of a whole bar and of the instruments that had one."""
         self.last = at
         for symbol in self._lacking:
             self._lacking[symbol] = 0 if symbol in present else self._lacking[symbol] + 1
@@ -81,6 +113,12 @@ def usual_patience(moments: Sequence[datetime]) -> timedelta:
     """Three times the longest gap between bars, at least a minute."""
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     return max(_TOLERATED * max(gaps, default=timedelta(days=1)), timedelta(minutes=1))
+
+
+def usual_length(moments: Sequence[datetime]) -> timedelta:
+    """The median gap between bars, at least a minute; a day where there is none."""
+    gaps = sorted(later - earlier for earlier, later in pairwise(moments))
+    return max(gaps[len(gaps) // 2] if gaps else timedelta(days=1), timedelta(minutes=1))
 
 
 def as_moment(stamp: np.datetime64) -> datetime:

@@ -53,6 +53,8 @@ class Monitor:
         Gives the bundle of a model's version.
     settings : MonitorFile
     manager : AlertManager
+    clock : callable
+        The time of day: bars that lie ahead of it are passed over.
     """
 
     raises_alerts: ClassVar[bool] = True  # no alert from a service then says that all is well
@@ -68,8 +70,10 @@ class Monitor:
         load: Callable[[str, int], Bundle],
         settings: MonitorFile,
         manager: AlertManager,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._load, self._settings, self._manager = load, settings, manager
+        self._clock = clock
         self.watches: dict[tuple[str, int], ModelWatch | None] = {}
         self._lock = threading.Lock()  # events and ticks come from two threads
 
@@ -110,11 +114,12 @@ class Monitor:
         watch = self._watch(event.model, event.version)
         if watch is None:
             return
+        now = self._clock()
         for stamp in np.unique(event.timestamps):
             here = np.flatnonzero(event.timestamps == stamp)
             symbols = tuple(event.symbols[k] for k in here)
-            found = watch.bar(as_moment(stamp), symbols, event.features[here], event.scores[here])
-            self._manager.consider(found)
+            rows, scores = event.features[here], event.scores[here]
+            self._manager.consider(watch.bar(as_moment(stamp), symbols, rows, scores, now=now))
 
     def _outcomes(self, event: OutcomesArrived) -> None:
         for (model, _), watch in self.watches.items():
@@ -205,7 +210,7 @@ def attach(
     latency : LatencyObserver, optional
         Whose objectives raise alerts; `PrometheusObserver.latency` of the service.
     clock : callable
-        The time of day, for what is overdue.
+        The time of day, for what is overdue or ahead of time.
 
     Raises
     ------
@@ -214,7 +219,7 @@ def attach(
     """
     stream_kind(settings.streams.kind)  # what is missing is found before anything is watched
     manager = make_manager(settings, Path(folder), emit=bus.emit)
-    monitor = Monitor(load, settings, manager)
+    monitor = Monitor(load, settings, manager, clock)
     queued = QueuedObserver(monitor, capacity=100_000, name="monitor", wanted=monitor.wants)
     unsubscribe = bus.subscribe(queued, *Monitor.kinds)
     lost = 0

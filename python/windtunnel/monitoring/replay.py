@@ -137,7 +137,8 @@ def replay(
         manager.consider(watch.tick(at))
         here = np.flatnonzero(panel.listed[t])
         symbols = tuple(panel.symbols[n] for n in here)
-        manager.consider(watch.bar(at, symbols, features[t, here], scores[t - first, here]))
+        watched = watch.bar(at, symbols, features[t, here], scores[t - first, here])
+        manager.consider([*watched, *watch.close()])
         for decided in due.get(t, ()):
             if decided < sealed:
                 continue

@@ -159,6 +159,7 @@ class RetrainSection(Section):
 # One rule a signal; a file with rules of its own has only those.
 DEFAULT_RULES = (
     Rule(name="bars are stale", on="stale_bars", severity="critical"),
+    Rule(name="bars are ahead of time", on="future_bars"),
     Rule(name="instrument without bars", on="missing_bars"),
     Rule(name="features drift", on="drift"),
     Rule(name="stream has changed", on="stream_drift"),

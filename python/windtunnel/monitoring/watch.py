@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from windtunnel.monitoring.alerts.condition import Condition
-from windtunnel.monitoring.bars import BarWatch, as_moment, usual_patience
+from windtunnel.monitoring.bars import BarWatch, as_moment, usual_length, usual_patience
 from windtunnel.monitoring.decay.account import EquityWatch, SlippageWatch
 from windtunnel.monitoring.decay.skill import SkillWatch
 from windtunnel.monitoring.drift.changes import ChangeWatch, stream_kind
@@ -44,7 +44,7 @@ class ModelWatch:
     def __init__(self, bundle: Bundle, version: int, settings: MonitorFile) -> None:
         manifest = bundle.manifest
         self.subject = f"{manifest.name} version {version}"
-        self._symbols = manifest.symbols
+        self._symbols = frozenset(manifest.symbols)
         self._settings = settings
         rows = bundle.reference().to_numpy()
         scores = bundle.score(rows)
@@ -75,6 +75,7 @@ class ModelWatch:
         self.bars = BarWatch(
             self.subject,
             manifest.symbols,
+            length=usual_length(moments),
             stale_after=settings.bars.stale_after or usual_patience(moments),
             missing_after=settings.bars.missing_after,
         )
@@ -109,6 +110,9 @@ class ModelWatch:
         self._since_check = 0
         self._sizes: deque[tuple[datetime, float]] = deque(maxlen=500)
         self._scores: dict[datetime, dict[str, float]] = {}
+        self._open: dict[str, Float64Array] | None = None  # of the last bar, until it is judged
+
+        self._early: datetime | None = None  # the bar last passed over as ahead of time
 
     def bar(
         self,
@@ -116,22 +120,48 @@ class ModelWatch:
         symbols: tuple[str, ...],
         rows: npt.NDArray[np.floating],
         scores: npt.NDArray[np.floating],
+        *,
+        now: datetime | None = None,
     ) -> list[Condition]:
         """Take note of one bar: the instruments that have it, their features (n, F), scores (n,).
 
-        A bar that is not later than the last one was seen before and is passed over: a
-        service may be asked about the same bar many times.
+        They may come in parts: a bar is judged once all instruments have it, or when a later
+        one begins. What a service is asked about a bar or an instrument of it again, and bars
+        before the last one, are passed over; with `now`, so is a bar that lies ahead of it.
         """
-        if self.bars.last is not None and at <= self.bars.last:
+        found: list[Condition] = []
+        last = self.bars.last
+        if last is None or at > last:
+            if now is not None:
+                found = [self.bars.early(at, now)]
+                if found[0].breached:
+                    again, self._early = at == self._early, at
+                    return [] if again else found
+            found += self.close()
+            self.bars.begin(at)
+            self._open, self._scores[at] = {}, {}
+            if len(self._scores) > _KEPT_SCORES:
+                del self._scores[next(iter(self._scores))]
+        elif at < last or self._open is None:
             return []
-        self.bars.bar(at, symbols)
-        self._scores[at] = dict(zip(symbols, map(float, scores), strict=True))
-        if len(self._scores) > _KEPT_SCORES:
-            del self._scores[next(iter(self._scores))]
         values = np.column_stack([rows, scores]).astype(np.float64)
-        values = values[np.isfinite(values).all(axis=1)]
+        said = self._scores.get(at, {})  # none once its outcomes were told
+        for symbol, row in zip(symbols, values, strict=True):
+            if symbol not in self._open:
+                self._open[symbol] = row
+                said[symbol] = float(row[-1])
+        return found + self.close() if self._open.keys() >= self._symbols else found
+
+    def close(self) -> list[Condition]:
+        """Judge the bar that has begun by what has come of it; no more of it will."""
+        at, rows, self._open = self.bars.last, self._open, None
+        if at is None or rows is None:
+            return []
+        self.bars.bar(at, rows)
         found = self.bars.missing(at)
-        if len(values):
+        known = [row for row in rows.values() if np.isfinite(row).all()]
+        if known:
+            values = np.stack(known)
             found += self._drift(at, values)
             if self.changes is not None:
                 found += self.changes.bar(at, values[:, :-1], values[:, -1])

@@ -11,6 +11,7 @@ SIGNALS = (
     "stream_drift",
     "missing_bars",
     "stale_bars",
+    "future_bars",
     "latency",
     "calibration",
     "ic",

@@ -12,6 +12,15 @@ def conclude(work: Work, force_reason: str | None) -> str:
     run = work.run
     table = TrialTable.read(run, work.course)
     run.write_table("trials.parquet", table.trials)
+    bank = MemoryBank(run.path.parent.parent / "memory_bank")
+    if untold := bank.untold(work.ledger):
+        work.bus.emit(
+            events.Warned(
+                f"the memory bank tells of runs whose trials runs/ledger.jsonl does not hold "
+                f"({', '.join(untold)}): they deflate nothing here, and their looks at a holdout "
+                "are forgotten. Keep runs/ledger.jsonl and runs/holdout.jsonl as long as the bank"
+            )
+        )
     found = find(work, table, force_reason)
     run.write_table("trades.parquet", delivery.fills(found))
     run.write_table("holdout.parquet", delivery.decisions(found))
@@ -22,7 +31,6 @@ def conclude(work: Work, force_reason: str | None) -> str:
     if not bundle.exists():
         delivery.export(found, bundle)
     work.begin("register")
-    bank = MemoryBank(run.path.parent.parent / "memory_bank")
     bank.initialise()
     work.bus.subscribe(Remember(bank), *Remember.kinds)
     version, state, refusal = delivery.register(run, bundle, work.bus)

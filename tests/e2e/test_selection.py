@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from windtunnel import overfitting
+from windtunnel.events import Warned
 from windtunnel.experiments import Study, StudyResult
 from windtunnel.metrics.financial import returns
 from windtunnel.runs import Run
@@ -73,6 +75,22 @@ def test_a_holdout_that_another_study_chose_by_is_not_sealed(
     assert f"24 trials of run {first.run.id}" in found["holdout"]["seal"]
     lines = (workspace / "runs" / "holdout.jsonl").read_text().splitlines()
     assert [json.loads(line)["run"] for line in lines] == [first.run.id]
+
+
+def test_a_ledger_that_was_lost_is_missed(
+    first: StudyResult, workspace: Path, tmp_path: Path
+) -> None:
+    """A workspace whose runs were deleted as a whole has a memory bank, and no trials to count."""
+    shutil.copytree(workspace / "memory_bank", tmp_path / "memory_bank")
+    other = copy.deepcopy(STUDY)
+    other["study"] |= {"name": "other", "trials": 3}
+    told: list[str] = []
+    Study.from_dict(other).run(
+        tmp_path, observers=[lambda e: told.append(e.message) if isinstance(e, Warned) else None]
+    )
+    (missed,) = [text for text in told if "runs/ledger.jsonl" in text]
+    assert first.run.id in missed
+    assert "other" not in missed.split("(")[1].split(")")[0]
 
 
 def test_a_fresh_repeat_is_the_same_look(first: StudyResult, workspace: Path) -> None:

@@ -147,7 +147,9 @@ def test_each_outage_is_told_once_and_over_when_it_is_over(followed, registry, m
     assert service.failure is None
 
 
-def test_another_model_in_the_registry_changes_nothing(followed, registry, maker, example, tmp_path):
+def test_another_model_in_the_registry_changes_nothing(
+    followed, registry, maker, example, tmp_path
+):
     service, follower, _, _ = followed
     follower.look()
     registry.promote("example", 2, why="better")

@@ -13,6 +13,7 @@ from pathlib import Path
 from windtunnel import artifacts
 from windtunnel.environment import version
 from windtunnel.errors import MemoryBankError
+from windtunnel.ledger import Ledger
 from windtunnel.memory_bank import decision, occurrence, pictures, records, rendering, search
 from windtunnel.memory_bank.decision import Decision
 from windtunnel.memory_bank.entry import ExperimentEntry
@@ -273,6 +274,15 @@ class MemoryBank:
     def experiments(self) -> list[ExperimentEntry]:
         """Read all experiments that can be trusted, oldest first."""
         return [each.record for each in records.experiments(self.path) if each.record is not None]
+
+    def untold(self, ledger: Ledger) -> tuple[str, ...]:
+        """Runs that the bank has experiments of and the ledger no trials: it was lost or left.
+
+        What the ledger does not hold deflates nothing, and its looks at holdouts are forgotten
+        with it.
+        """
+        told = {cohort.run_id.split("~")[0] for cohort in ledger.cohorts()}
+        return tuple(dict.fromkeys(e.run_id for e in self.experiments() if e.run_id not in told))
 
     def search(self, text: str) -> list[search.Hit]:
         """Find the pages that hold all words of `text`, in any case, one hit a page."""

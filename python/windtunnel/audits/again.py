@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LATER = (1, 5, 21, 63, 10, 42, 84, 126)
 """Bars by which other histories begin later, the first ones first."""
+SEEDS = 2**31
+"""How many seeds a study may have; after the last one comes the first."""
 
 
 @register("seeds", "How far does the champion's figure move with other seeds?")
@@ -37,7 +39,7 @@ def seeds(case: Case) -> AuditResult:
     own = case.study.study.seed
     others = {
         seed: _sharpe(case, course, case.champion.params, seed)
-        for seed in range(own + 1, own + 1 + case.repeats)
+        for seed in ((own + after) % SEEDS for after in range(1, case.repeats + 1))
     }
     return _answer("seeds", "study.seed", "seeds", case.champion, others)
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from windtunnel import splits
 from windtunnel.audits.subject import Subject
+from windtunnel.config.bucket import in_bucket
 from windtunnel.finals import StressRow
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Case:
     Attributes
     ----------
     study : StudyFile
+        With the label that the champion was trained on, where labels are searched.
     bars : polars.DataFrame
         All bars in long form, as they leave the quality gate.
     subject : Subject
@@ -91,6 +93,11 @@ class Case:
     champion: Champion | None = None
     trials: int = 32
     repeats: int = 4
+
+    def __post_init__(self) -> None:
+        """Take the label of the champion: with another it would be another model."""
+        if self.champion is not None:
+            object.__setattr__(self, "study", in_bucket(self.study, self.champion.params))
 
     @cached_property
     def stamps(self) -> pl.Series:

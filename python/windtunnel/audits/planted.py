@@ -21,6 +21,8 @@ from windtunnel.features.compute import FeatureTensor
 
 if TYPE_CHECKING:
     from windtunnel.audits.case import Case
+    from windtunnel.audits.subject import Subject
+    from windtunnel.config import StudyFile
     from windtunnel.data.panel import Panel
 
 NOISE = 1.0
@@ -30,8 +32,7 @@ NOISE = 1.0
 @register("oracle", "Is a signal that is there found?")
 def planted(case: Case) -> AuditResult:
     """Plant the return that the label speaks of, plus noise, among the features of noise bars."""
-    features = planting(case.subject.features, case.study.label.horizon, case.study.study.seed)
-    found = search(case, replace(case.subject, features=features), noise_bars(case))
+    found = search(case, case.subject, noise_bars(case), plant=_planted)
     figures = {"planted_correlation": (1 + NOISE**2) ** -0.5} | search_figures(found)
     told = (
         f"With the coming return, correlated {figures['planted_correlation']:.2f}, among the "
@@ -47,6 +48,12 @@ def planted(case: Case) -> AuditResult:
             "there: its silence about real bars says nothing."
         )
     return AuditResult("oracle", found.promoted, sentence, figures, trial_rows(found))
+
+
+def _planted(subject: Subject, study: StudyFile) -> Subject:
+    """With the return that the study's own label speaks of among the features."""
+    features = planting(subject.features, study.label.horizon, study.study.seed)
+    return replace(subject, features=features)
 
 
 def planting(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,20 @@ import polars as pl
 
 from windtunnel import judgement
 from windtunnel.audits import walk
+from windtunnel.config.bucket import Key, bucket_key, in_bucket
 from windtunnel.errors import TrainingError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome
-from windtunnel.validation import Pipeline, buy_and_hold, hyper_table
+from windtunnel.validation import Pipeline, buy_and_hold
 
 if TYPE_CHECKING:
     from windtunnel.audits.case import Case
     from windtunnel.audits.subject import Subject
+    from windtunnel.config import StudyFile
     from windtunnel.course import Course
+    from windtunnel.data.panel import Panel
+
+Plant: TypeAlias = "Callable[[Subject, StudyFile], Subject]"
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,19 @@ class Search:
         return float(sharpes.to_numpy().max(initial=-np.inf)) if len(sharpes) else np.nan
 
 
-def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
+def search(
+    case: Case, subject: Subject, bars: pl.DataFrame, *, plant: Plant | None = None
+) -> Search:
     """Tune on bars that end where the holdout begins, as the study would, with fewer trials.
+
+    Parameters
+    ----------
+    case : Case
+    subject : Subject
+    bars : polars.DataFrame
+    plant : callable (subject, study) -> Subject, optional
+        What to make of the subject for the label of a study; where labels are searched there are
+        as many studies as labels.
 
     Raises
     ------
@@ -65,9 +82,7 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
         Every trial failed.
     """
     study = case.study
-    course = walk.prepare(subject, study, subject.panel(bars), case.plan)
-    trainer = subject.trainer(course.task, study, study.study.seed)
-    pipeline = Pipeline(course, trainer)
+    buckets = _Buckets(case, subject, subject.panel(bars), plant)
     strategy = OptunaStrategy(
         study.search,
         seed=study.study.seed,
@@ -79,9 +94,7 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
     while strategy.told < wanted:
         asked = strategy.ask(min(study.study.cohort, wanted - strategy.told))
         params = [suggestion.params for suggestion in asked]
-        fit = trainer.fit(hyper_table(study, params))
-        result = walk.trade(subject, course, fit.scores, params)
-        measured = pipeline.measure(fit, result)
+        measured, equity = buckets.assess(params)
         strategy.tell(
             [
                 Outcome(suggestion.number, suggestion.params, row["objective"], row["state"])
@@ -93,14 +106,56 @@ def search(case: Case, subject: Subject, bars: pl.DataFrame) -> Search:
             | {name: [point.get(name) for point in params] for name in study.search}
         )
         tables.append(pl.concat([named, measured], how="horizontal"))
-        curves.append(result.equity)
-    trials = pl.concat(tables)
+        curves.append(equity)
+    trials = pl.concat(tables, how="vertical_relaxed")
     if trials["objective"].drop_nulls().is_empty():
         raise TrainingError(
             f"all {len(trials)} trials failed, for example: {trials['reason'][0]}",
             "Narrow the search of learning_rate, or look at the bars",
         )
-    return _weigh(course, trials, np.concatenate(curves, axis=1))
+    return _weigh(buckets.pipeline({}).course, trials, np.concatenate(curves, axis=1))
+
+
+@dataclass
+class _Buckets:
+    """Configurations on their way through the subject, those of each label on a course of theirs.
+
+    The ordinary search parts them likewise; see `windtunnel.config.bucket`.
+    """
+
+    case: Case
+    subject: Subject
+    panel: Panel
+    plant: Plant | None
+    _pipelines: dict[Key, Pipeline] = field(default_factory=dict)
+
+    def pipeline(self, params: walk.Params) -> Pipeline:
+        """That of the label of a configuration."""
+        key = bucket_key(params)
+        if key not in self._pipelines:
+            study, subject = in_bucket(self.case.study, params), self.subject
+            if self.plant is not None:
+                subject = self.plant(subject, study)
+            course = walk.prepare(subject, study, self.panel, self.case.plan)
+            trainer = subject.trainer(course.task, study, study.study.seed)
+            self._pipelines[key] = Pipeline(course, trainer)
+        return self._pipelines[key]
+
+    def assess(self, params: Sequence[walk.Params]) -> tuple[pl.DataFrame, npt.NDArray[np.float64]]:
+        """The table of C configurations, a row for each, and their equity (T, C)."""
+        lanes: dict[Key, list[int]] = {}
+        for lane, point in enumerate(params):
+            lanes.setdefault(bucket_key(point), []).append(lane)
+        tables, curves = [], []
+        for _, own in sorted(lanes.items()):
+            here = [params[lane] for lane in own]
+            pipeline = self.pipeline(here[0])
+            fit = pipeline.trainer.fit(walk.hyper(pipeline.course, here))
+            result = walk.trade(self.subject, pipeline.course, fit.scores, here)
+            tables.append(pipeline.measure(fit, result))
+            curves.append(result.equity)
+        order = np.argsort([lane for _, own in sorted(lanes.items()) for lane in own])
+        return pl.concat(tables)[order], np.concatenate(curves, axis=1)[:, order]
 
 
 def _weigh(course: Course, trials: pl.DataFrame, equity: npt.NDArray[np.float64]) -> Search:

@@ -76,7 +76,17 @@ def fit(
     """Train configurations on all folds; `seed` is the study's own when absent."""
     study = course.study
     trainer = subject.trainer(course.task, study, study.study.seed if seed is None else seed)
-    return trainer.fit(hyper_table(study, params), keep_models=keep_models)
+    return trainer.fit(hyper(course, params), keep_models=keep_models)
+
+
+def hyper(course: Course, params: Sequence[Params]) -> dict[str, npt.NDArray[Any]]:
+    """What the trainer is given: no switch of the study takes a feature that an audit added."""
+    table = hyper_table(course.study, params)
+    if "feature_mask" in table:
+        mask = table["feature_mask"]
+        added = course.task.features.shape[2] - mask.shape[1]
+        table["feature_mask"] = np.pad(mask, ((0, 0), (0, added)), constant_values=1.0)
+    return table
 
 
 def trade(

@@ -7,7 +7,6 @@ decided here is whether to begin at all, since every re-study costs trials and a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,8 @@ from windtunnel.errors import RetrainError, WindtunnelError
 from windtunnel.events import AlertRaised, EventBus, Observer, RetrainDecided, Warned
 from windtunnel.experiments import Study, StudyResult
 from windtunnel.memory_bank import MemoryBank, Remember
+from windtunnel.monitoring.alerts.condition import version_in
+from windtunnel.monitoring.alerts.standing import read_standing
 from windtunnel.monitoring.continued import continued_bars
 from windtunnel.monitoring.settings import RetrainSection
 from windtunnel.runs import Run
@@ -101,7 +102,7 @@ def retrain(
     settings = settings or RetrainSection()
     moment = now or datetime.now(UTC)
     opened = Run.open(Path(run))
-    workspace = opened.path.parent.parent
+    workspace = opened.path.absolute().parent.parent
     name = opened.study().study.name
     bus = EventBus(observers)
     bank = MemoryBank(workspace / "memory_bank")
@@ -241,7 +242,7 @@ def _try_out(
 
 
 class RetrainOnAlert:
-    """An observer that begins a re-study when an alert of one of its rules is raised.
+    """An observer that begins a re-study when one of its rules raises an alert on the champion.
 
     Put it behind a `QueuedObserver`: a re-study takes minutes. What is refused is recorded and
     logged by `retrain`; the caps keep a storm of alerts from becoming a storm of studies.
@@ -274,13 +275,16 @@ class RetrainOnAlert:
         self.refused: list[WindtunnelError] = []
 
     def __call__(self, event: AlertRaised) -> None:
-        """Begin a re-study if the alert is of one of the rules."""
+        """Begin a re-study if the alert is of one of the rules, and on what serves."""
         if event.rule not in self._settings.rules:
+            return
+        run = self._run()
+        if not _calls(event.subject, *champion_of(run, self._registry)):
             return
         try:
             self.done.append(
                 retrain(
-                    self._run(),
+                    run,
                     self._newer(),
                     why=f"alert {event.rule!r} on {event.subject}: {event.what}",
                     settings=self._settings,
@@ -290,6 +294,14 @@ class RetrainOnAlert:
             )
         except RetrainError as error:
             self.refused.append(error)
+
+
+def champion_of(run: str | Path, registry: str | Path | None = None) -> tuple[str, int | None]:
+    """The model of a run and the version that serves, by its workspace's registry or another."""
+    opened = Run.open(Path(run))
+    name = opened.study().study.name
+    place = registry or opened.path.absolute().parent.parent / "registry"
+    return name, Registry(place).state(name).champion
 
 
 def newest_run(workspace: str | Path, name: str) -> Path:
@@ -313,15 +325,35 @@ def newest_run(workspace: str | Path, name: str) -> Path:
     return max(found, key=lambda path: (path / "manifest.json").stat().st_mtime)
 
 
-def alert_stands(state: str | Path, rules: Sequence[str]) -> str | None:
-    """Say which alert of these rules stands, by the state that a monitor keeps; None if none."""
-    path = Path(state)
-    if not path.exists():
-        return None
-    for row in json.loads(path.read_text(encoding="utf-8"))["standing"]:
-        if row["raised"] and row["rule"] in rules:
-            return f"alert {row['rule']!r} on {row['subject']}: {row['what']}"
+def alert_stands(
+    state: str | Path, rules: Sequence[str], name: str, champion: int | None
+) -> str | None:
+    """Say which alert of these rules stands on a model's champion; None if none does.
+
+    Parameters
+    ----------
+    state : path
+        The `alerts.json` that a monitor keeps.
+    rules : sequence of str
+        Names of rules, as in `RetrainSection.rules`.
+    name : str
+    champion : int or None
+        An alert on another version says nothing of what serves; None is no version.
+
+    Raises
+    ------
+    MonitoringError
+        There is no such file, or it is damaged: neither says that all is well.
+    """
+    for (rule, subject), kept in read_standing(Path(state)).items():
+        if kept.raised and rule in rules and _calls(subject, name, champion):
+            return f"alert {rule!r} on {subject}: {kept.what}"
     return None
+
+
+def _calls(subject: str, name: str, champion: int | None) -> bool:
+    """Whether an alert on `subject` is about the model's champion, or the model as a whole."""
+    return subject == name or (champion is not None and version_in(subject, name) == champion)
 
 
 def _days(span: timedelta) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import windtunnel as wt
 from windtunnel.data.align import to_panel
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import score_panel
-from windtunnel.errors import RetrainError
+from windtunnel.errors import DataError, RetrainError
 from windtunnel.events import AlertRaised, Event, EventBus, RetrainDecided, RowsScored, Warned
 from windtunnel.features.compute import compute
 from windtunnel.memory_bank import MemoryBank, Remember
+from windtunnel.monitoring.alerts.standing import Standing, write_standing
 from windtunnel.monitoring.canary_action import act
 from windtunnel.monitoring.canary_judge import CanaryJudge
 from windtunnel.monitoring.canary_terms import Terms
@@ -153,7 +156,8 @@ def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
 
     # The shift was noticed, its picture drawn, and the study carried out again.
     assert sorted(alert.rule for alert in alerts) == ["features drift", "stream has changed"]
-    assert alert_stands(tmp_path / "monitoring" / "alerts.json", ("features drift",))
+    state = tmp_path / "monitoring" / "alerts.json"
+    assert alert_stands(state, ("features drift",), "planted", 1)
     assert bus.failures(trigger) == 0
     (done,) = trigger.done
     assert trigger.refused == []
@@ -230,8 +234,6 @@ def test_frequency_and_budget_are_kept(earlier, settings, named: str | None) -> 
 def test_too_few_new_bars_are_refused_before_anything_is_spent(
     finished: Any, tmp_path: Path
 ) -> None:
-    import shutil
-
     workspace = tmp_path / "workspace"
     shutil.copytree(finished.run, workspace / "runs" / finished.run.name)
     own = pl.read_parquet(finished.run / "bars.parquet")
@@ -248,22 +250,80 @@ def test_too_few_new_bars_are_refused_before_anything_is_spent(
     assert not (workspace / "retraining.jsonl").exists()
 
 
-def test_a_timetable_does_nothing_while_no_alert_stands(windtunnel: Any, tmp_path: Path) -> None:
-    state = tmp_path / "alerts.json"
-    row = {"rule": "features drift", "subject": "m version 1", "raised": False, "what": "x"}
-    state.write_text(json.dumps({"schema": 1, "standing": [row]}))
-    done = windtunnel(
-        "retrain", "m", "--bars", "none.parquet", "--if-standing", state, "--json", cwd=tmp_path
-    )
+def standing(path: Path, **changed: Any) -> Path:
+    """The state of a monitor in which one alert stands, `changed` in part."""
+    row = {"rule": "features drift", "subject": "m version 3", "raised": True} | changed
+    kept = Standing(raised=row["raised"], what="x")
+    write_standing(path, {(row["rule"], row["subject"]): kept})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "calls"),
+    [
+        ({}, True),
+        ({"subject": "m version 3 features"}, True),
+        ({"subject": "m"}, True),
+        ({"raised": False}, False),
+        ({"rule": "bars are stale"}, False),
+        ({"subject": "m version 2"}, False),
+        ({"subject": "m version 30"}, False),
+        ({"subject": "other version 3"}, False),
+        ({"subject": "mm version 3"}, False),
+        ({"subject": "m2"}, False),
+    ],
+)
+def test_only_an_alert_on_what_serves_calls(changed: Any, calls: bool, tmp_path: Path) -> None:
+    state = standing(tmp_path / "alerts.json", **changed)
+    found = alert_stands(state, ("features drift",), "m", 3)
+    subject = changed.get("subject", "m version 3")
+    assert found == (f"alert 'features drift' on {subject}: x" if calls else None)
+    found = alert_stands(state, ("features drift",), "m", None)
+    assert (found is not None) == (subject == "m")
+
+
+@pytest.fixture
+def served(finished: Any, tmp_path: Path) -> Path:
+    """The workspace of the finished study, its version promoted."""
+    workspace = tmp_path / "workspace"
+    shutil.copytree(finished.workspace / "registry", workspace / "registry")
+    shutil.copytree(finished.run, workspace / "runs" / finished.run.name)
+    Registry(workspace / "registry").promote("small", 1, why="to serve", force=True)
+    return workspace
+
+
+def test_a_timetable_does_nothing_while_no_alert_stands(
+    windtunnel: Any, served: Path, tmp_path: Path
+) -> None:
+    state = standing(tmp_path / "alerts.json", subject="small version 2")
+    command = ("retrain", "small", "--bars", "none.parquet", "--if-standing")
+    done = windtunnel(*command, state, "--json", cwd=served)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "sentence": "No alert stands that calls for a re-study.",
         "began": False,
     }
-    row["raised"] = True
-    state.write_text(json.dumps({"schema": 1, "standing": [row]}))
-    done = windtunnel(
-        "retrain", "m", "--bars", "none.parquet", "--if-standing", state, cwd=tmp_path
-    )
-    assert done.returncode == 12
-    assert "holds no complete run of 'm'" in done.stderr
+    standing(state, subject="small version 1")
+    done = windtunnel(*command, state, cwd=served)
+    assert done.returncode == 3
+    assert "there is no file 'none.parquet'" in done.stderr
+    # A state that is not there says nothing of alerts.
+    done = windtunnel(*command, tmp_path / "alrets.json", cwd=served)
+    assert done.returncode == 11
+    assert "alrets.json" in done.stderr
+
+
+def test_an_observer_studies_again_for_its_own_champion_alone(served: Path) -> None:
+    asked: list[str] = []
+
+    def newer() -> pl.DataFrame:
+        asked.append("newer")
+        raise DataError("there are none", "Wait")
+
+    trigger = RetrainOnAlert(lambda: newest_run(served, "small"), newer, SETTINGS.retrain)
+    alert = AlertRaised("features drift", "warning", "", "x", "2026-01-01T00:00:00Z", 2.0, 1.0, "")
+    for subject in ("small version 2", "other version 1", "small version 10"):
+        trigger(replace(alert, subject=subject))
+    assert asked == []
+    with pytest.raises(DataError):
+        trigger(replace(alert, subject="small version 1"))

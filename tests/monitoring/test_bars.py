@@ -13,7 +13,9 @@ DAY = timedelta(days=1)
 
 
 def test_an_instrument_that_lacks_bars_is_named() -> None:
-    watch = BarWatch("m version 1", ("A", "B"), length=DAY, stale_after=5 * DAY, missing_after=3)
+    watch = BarWatch(
+        "m", "m version 1", ("A", "B"), length=DAY, stale_after=5 * DAY, missing_after=3
+    )
     for k in range(3):
         watch.bar(START + k * DAY, {"A"})
     breached = {found.subject: found for found in watch.missing(START) if found.breached}
@@ -24,13 +26,14 @@ def test_an_instrument_that_lacks_bars_is_named() -> None:
 
 
 def test_no_bars_at_all_are_stale_after_a_while() -> None:
-    watch = BarWatch("m", ("A",), length=DAY, stale_after=4 * DAY, missing_after=3)
+    watch = BarWatch("m", "m version 1", ("A",), length=DAY, stale_after=4 * DAY, missing_after=3)
     assert watch.stale(START) is None
     watch.bar(START, {"A"})
     assert not watch.stale(START + 4 * DAY).breached  # type: ignore[union-attr]
     found = watch.stale(START + 5 * DAY)
     assert found is not None
     assert found.breached
+    assert found.subject == "m"
     assert "5 days ago; one was due within 4 days" in found.what
 
 
@@ -48,7 +51,7 @@ def test_bars_have_the_length_of_most_gaps() -> None:
 
 
 def test_a_bar_may_be_ahead_of_the_clock_by_its_length() -> None:
-    watch = BarWatch("m version 1", ("A",), length=DAY, stale_after=5 * DAY, missing_after=3)
+    watch = BarWatch("m", "m version 1", ("A",), length=DAY, stale_after=5 * DAY, missing_after=3)
     assert not watch.early(START + DAY, START).breached
     found = watch.early(START + 365 * DAY, START)
     assert found.breached

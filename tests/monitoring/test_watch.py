@@ -17,10 +17,12 @@ from windtunnel.events import (
     EventBus,
     OrderFilled,
     OutcomesArrived,
+    RoutesChanged,
     RowsScored,
 )
 from windtunnel.monitoring import monitor as monitoring
 from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.standing import read_standing
 from windtunnel.monitoring.bars import as_moment
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.latency import LatencyObserver
@@ -216,6 +218,27 @@ def test_a_bar_ahead_of_time_is_told_of_and_blinds_nobody(
     after = [(type(event), event.rule) for event in desk.alerts[1:]]
     assert (AlertResolved, "bars are ahead of time") in after
     assert (AlertRaised, "features drift") in after
+
+
+def test_alerts_of_a_version_that_is_replaced_are_over(
+    tmp_path: Path, watched_bundle: Any, stream: Any
+) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    desk.send(stream[:60], lambda features: features + np.float32(3.0))
+    begun = {(event.rule, event.subject) for event in desk.alerts}
+    assert ("features drift", "example version 1") in begun
+    desk.bus.emit(RoutesChanged("example", 1, 2, 0.1, "live", 1))
+    desk.bus.emit(RoutesChanged("other", 2, None, 0.0, "", 1))
+    assert desk.attached.queued.drain(60)
+    assert len(desk.alerts) == len(begun)  # it still serves
+    desk.bus.emit(RoutesChanged("example", 2, None, 0.0, "", 2))
+    # Nor does what it answered on its way out begin one anew.
+    desk.send(stream[60:], lambda features: features + np.float32(3.0))
+    assert desk.attached.close()
+    over = desk.alerts[len(begun) :]
+    assert {(event.rule, event.subject) for event in over} == begun
+    assert all(isinstance(event, AlertResolved) for event in over)
+    assert not any(kept.raised for kept in read_standing(tmp_path / "alerts.json").values())
 
 
 def test_an_account_that_falls_behind_and_dear_fills_are_alerts(

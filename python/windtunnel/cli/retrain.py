@@ -25,7 +25,7 @@ def retrain(
         Path | None,
         typer.Option(
             help="The alerts.json of a monitor: do nothing unless an alert of one of "
-            "retrain.rules stands there. For a timetable."
+            "retrain.rules stands there on the champion. For a timetable."
         ),
     ] = None,
     workspace: release.Workspace = Path(),
@@ -37,16 +37,17 @@ def retrain(
     from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
 
     section = load_monitor_file(settings).retrain
+    run = Path(name)
+    if not (run / "study.toml").is_file():
+        run = retraining.newest_run(workspace, name)
     why = reason
     if if_standing is not None:
-        found = retraining.alert_stands(if_standing, section.rules)
+        champion = retraining.champion_of(run, location)
+        found = retraining.alert_stands(if_standing, section.rules, *champion)
         if found is None:
             _say("No alert stands that calls for a re-study.", None, as_json=as_json)
             return
         why = found
-    run = Path(name)
-    if not (run / "study.toml").is_file():
-        run = retraining.newest_run(workspace, name)
     console = Console(stderr=as_json, quiet=as_json)
     with ProgressDisplay(console) as display:
         done = retraining.retrain(

@@ -19,7 +19,10 @@ class BarWatch:
 
     Parameters
     ----------
+    model : str
+        Whose feed is stale when no bars come, whatever version is fed.
     subject : str
+        The version.
     symbols : sequence of str
         Instruments that the model was made for.
     length : timedelta
@@ -31,6 +34,7 @@ class BarWatch:
 
     def __init__(
         self,
+        model: str,
         subject: str,
         symbols: Sequence[str],
         *,
@@ -38,7 +42,7 @@ class BarWatch:
         stale_after: timedelta,
         missing_after: int,
     ) -> None:
-        self.subject = subject
+        self.model, self.subject = model, subject
         self.last: datetime | None = None
         self._length = length
         self._stale_after, self._missing_after = stale_after, missing_after
@@ -97,7 +101,7 @@ class BarWatch:
         waited = now - self.last
         return Condition(
             signal="stale_bars",
-            subject=self.subject,
+            subject=self.model,
             at=now,
             breached=waited > self._stale_after,
             value=waited.total_seconds(),

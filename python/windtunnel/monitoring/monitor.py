@@ -18,10 +18,11 @@ from windtunnel.events import (
     EventBus,
     OrderFilled,
     OutcomesArrived,
+    RoutesChanged,
     RowsScored,
 )
 from windtunnel.monitoring import picture
-from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.condition import Condition, version_in
 from windtunnel.monitoring.alerts.delivery import DEAD_LETTERS, Delivery, Line
 from windtunnel.monitoring.alerts.manager import AlertManager
 from windtunnel.monitoring.alerts.sinks import make_sink
@@ -46,6 +47,7 @@ class Monitor:
 
     Subscribe it behind a queue, `attach` does: calibrating a version's thresholds takes
     seconds. Rows without timestamps say nothing of bars and are passed over: see `wants`.
+    When a service tells that a version serves no more, what stands on it is over.
 
     Parameters
     ----------
@@ -63,6 +65,7 @@ class Monitor:
         OutcomesArrived,
         AccountMarked,
         OrderFilled,
+        RoutesChanged,
     )
 
     def __init__(
@@ -75,6 +78,7 @@ class Monitor:
         self._load, self._settings, self._manager = load, settings, manager
         self._clock = clock
         self.watches: dict[tuple[str, int], ModelWatch | None] = {}
+        self._serving: dict[str, tuple[int | None, ...]] = {}  # by model, where it is known
         self._lock = threading.Lock()  # events and ticks come from two threads
 
     @staticmethod
@@ -83,7 +87,7 @@ class Monitor:
         return not isinstance(event, RowsScored) or event.timestamps is not None
 
     def __call__(self, event: Event) -> None:
-        """Take note of rows, outcomes, an account or its fills."""
+        """Take note of rows, outcomes, an account, its fills, or who serves."""
         with self._lock:
             if isinstance(event, RowsScored):
                 self._rows(event)
@@ -91,6 +95,8 @@ class Monitor:
                 self._outcomes(event)
             elif isinstance(event, AccountMarked | OrderFilled):
                 self._account(event)
+            elif isinstance(event, RoutesChanged):
+                self._routes(event)
 
     def tick(self, now: datetime) -> None:
         """Look at what time alone has to say."""
@@ -119,16 +125,17 @@ class Monitor:
             here = np.flatnonzero(event.timestamps == stamp)
             symbols = tuple(event.symbols[k] for k in here)
             rows, scores = event.features[here], event.scores[here]
-            self._manager.consider(watch.bar(as_moment(stamp), symbols, rows, scores, now=now))
+            found = watch.bar(as_moment(stamp), symbols, rows, scores, now=now)
+            self._consider(event.model, event.version, found)
 
     def _outcomes(self, event: OutcomesArrived) -> None:
-        for (model, _), watch in self.watches.items():
+        for (model, version), watch in self.watches.items():
             if model != event.model or watch is None:
                 continue
             for stamp in np.unique(event.timestamps):
                 here = np.flatnonzero(event.timestamps == stamp)
                 outcomes = {event.symbols[k]: float(event.outcomes[k]) for k in here}
-                self._manager.consider(watch.outcomes(as_moment(stamp), outcomes))
+                self._consider(model, version, watch.outcomes(as_moment(stamp), outcomes))
 
     def _account(self, event: AccountMarked | OrderFilled) -> None:
         watch = self._watch(event.model, event.version)
@@ -138,7 +145,22 @@ class Monitor:
             found = watch.returns(event.at, event.live, event.backtest)
         else:
             found = watch.fill(event.at, event.side, event.price, event.expected_price)
-        self._manager.consider(found)
+        self._consider(event.model, event.version, found)
+
+    def _routes(self, event: RoutesChanged) -> None:
+        model, serving = event.model, (event.champion, event.canary)
+        self._serving[model] = serving
+
+        def gone(subject: str) -> bool:
+            version = version_in(subject, model)
+            return version is not None and version not in serving
+
+        self._manager.leave(gone, self._clock(), "the version serves no more")
+
+    def _consider(self, model: str, version: int, found: list[Condition]) -> None:
+        """Hand on what was found, unless the version has been replaced meanwhile."""
+        if version in self._serving.get(model, (version,)):
+            self._manager.consider(found)
 
     def _watch(self, model: str, version: int) -> ModelWatch | None:
         key = (model, version)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.condition import Condition, subject_of
 from windtunnel.monitoring.bars import BarWatch, as_moment, usual_length, usual_patience
 from windtunnel.monitoring.decay.account import EquityWatch, SlippageWatch
 from windtunnel.monitoring.decay.skill import SkillWatch
@@ -43,7 +43,7 @@ class ModelWatch:
 
     def __init__(self, bundle: Bundle, version: int, settings: MonitorFile) -> None:
         manifest = bundle.manifest
-        self.subject = f"{manifest.name} version {version}"
+        self.subject = subject_of(manifest.name, version)
         self._symbols = frozenset(manifest.symbols)
         self._settings = settings
         rows = bundle.reference().to_numpy()
@@ -73,6 +73,7 @@ class ModelWatch:
         window = bundle.replay_window()
         moments = [as_moment(stamp) for stamp in window.panel.timestamps]
         self.bars = BarWatch(
+            manifest.name,
             self.subject,
             manifest.symbols,
             length=usual_length(moments),

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import MonitoringError
 from windtunnel.events import AlertRaised, AlertResolved, Event
-from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.alerts.condition import Condition, version_in
 from windtunnel.monitoring.alerts.manager import AlertManager
 from windtunnel.monitoring.alerts.message import Message
 from windtunnel.monitoring.alerts.rules import Rule, Silence
+from windtunnel.monitoring.alerts.standing import read_standing
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -171,6 +172,54 @@ def test_what_stands_outlives_the_process(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(MonitoringError, match=r"alerts\.json"):
         Desk(rule, state=path)
+
+
+def test_what_is_watched_no_more_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    rule = Rule(name="drift", on="drift", after=2, resolve_after=3)
+    desk = Desk(rule, state=path)
+    subjects = ("m version 1", "m version 1 A", "m version 2")
+    for hours in (0, 1):
+        desk.manager.consider([condition(hours, subject=subject) for subject in subjects])
+    desk.manager.consider([condition(1, subject="m version 1 B")])  # not raised yet
+    desk = Desk(rule, state=path)  # by another process
+    at = START + 5 * HOUR
+    desk.manager.leave(lambda subject: version_in(subject, "m") == 1, at, "it serves no more")
+    over = [event for event in desk.events if isinstance(event, AlertResolved)]
+    assert [(event.subject, event.until) for event in over] == [
+        ("m version 1", "2020-01-01T05:00:00Z"),
+        ("m version 1 A", "2020-01-01T05:00:00Z"),
+    ]
+    ((message, _),) = desk.sent
+    assert "over after 5 hours. It was: the features have drifted" in message.body
+    assert "It is over since it serves no more" in message.body
+    assert list(read_standing(path)) == [("drift", "m version 2")]
+    assert list(desk.manager.standing()) == [("drift", "m version 2")]
+    # Should it come back, it begins anew.
+    desk.manager.consider([condition(6, subject="m version 1 B")])
+    assert len(desk.manager.standing()) == 1
+
+
+def test_no_state_and_nothing_that_stands_are_two_things(tmp_path: Path) -> None:
+    path = tmp_path / "monitoring" / "alerts.json"
+    with pytest.raises(MonitoringError, match=r"alerts\.json' cannot be read: No such file"):
+        read_standing(path)
+    Desk(Rule(name="drift", on="drift"), state=path)
+    assert read_standing(path) == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"standing": ["x"]}', '{"standing": [{}]}', "\x00"])
+def test_a_damaged_state_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    path.write_text(text)
+    with pytest.raises(MonitoringError, match=r"alerts\.json' cannot be read"):
+        read_standing(path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MonitoringError, match=r"alerts\.json' cannot be written"):
+        Desk(Rule(name="drift", on="drift"), state=tmp_path / "file" / "alerts.json")
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 4), st.integers(1, 4))

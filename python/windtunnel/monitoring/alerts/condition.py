@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +31,8 @@ class Condition:
     signal : str
         One of `SIGNALS`.
     subject : str
-        Whom it concerns, for example 'us_equities version 3' or 'us_equities SPY'.
+        Whom it concerns, for example 'us_equities version 3', 'us_equities version 3 SPY' or,
+        where it is no version's affair, 'us_equities'.
     at : datetime
         With a time zone; in a replay the bar's.
     breached : bool
@@ -53,3 +55,14 @@ class Condition:
     what: str
     advice: str
     history: tuple[tuple[datetime, float], ...] = ()
+
+
+def subject_of(model: str, version: int) -> str:
+    """How conditions name a version; what they say of a part of it begins with the same."""
+    return f"{model} version {version}"
+
+
+def version_in(subject: str, model: str) -> int | None:
+    """The version of `model` that a subject names, or a part of; None if it names none."""
+    found = re.match(rf"{re.escape(model)} version (\d+)(?: |$)", subject)
+    return None if found is None else int(found[1])

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from windtunnel import artifacts
 from windtunnel.errors import MonitoringError
 from windtunnel.events import AlertRaised, AlertResolved, Event
 from windtunnel.monitoring.alerts.condition import Condition
 from windtunnel.monitoring.alerts.message import Message, Notice, grouped
 from windtunnel.monitoring.alerts.rules import Rule, Silence
-
-
-@dataclass
-class Standing:
-    """What is known of one rule and subject between two checks."""
-
-    breaches: int = 0
-    clear: int = 0
-    since: datetime | None = None
-    raised: bool = False
-    told: datetime | None = None  # when a message about it was last sent
-    told_of_this: bool = False  # whether anybody heard of the alert that stands
-    what: str = ""
-    value: float = 0.0
-    threshold: float = 0.0
-    advice: str = ""
-    picture: str = ""
+from windtunnel.monitoring.alerts.standing import (
+    Standing,
+    Table,
+    in_iso,
+    read_standing,
+    write_standing,
+)
 
 
 class AlertManager:
@@ -57,7 +44,13 @@ class AlertManager:
     link : callable, optional
         Turns that path into the link that the message shows.
     state : Path, optional
-        File in which what stands outlives the process.
+        File in which what stands outlives the process. It is there from the beginning: where
+        there is none, no monitor is at work, which is not the same as no alert.
+
+    Raises
+    ------
+    MonitoringError
+        The file cannot be read, or not be written.
     """
 
     def __init__(
@@ -77,26 +70,68 @@ class AlertManager:
         self._silences = tuple(silences)
         self._path = state
         self._lock = threading.Lock()
-        self._standing = _read(state) if state is not None else {}
+        self._standing: Table = {}
+        if state is not None and state.exists():
+            self._standing = read_standing(state)
+        elif state is not None:
+            _begin(state)
 
     def consider(self, conditions: Iterable[Condition]) -> None:
         """Take note of conditions of one moment; what they lead to is sent together, by rule."""
-        notices: dict[tuple[str, ...], list[Notice]] = {}
-        changed = False
         with self._lock:
-            for condition in conditions:
-                for rule in self._rules:
-                    if not rule.concerns(condition):
-                        continue
-                    changed = True
-                    notice = self._step(rule, condition)
-                    if notice is not None:
-                        notices.setdefault(rule.sinks, []).append(notice)
-            if changed and self._path is not None:
-                self._write(self._path)
-        # Sending may take a while, and needs nothing of the above.
-        for sinks, found in notices.items():
-            for message in grouped(found):
+            notices = [
+                (rule, self._step(rule, condition))
+                for condition in conditions
+                for rule in self._rules
+                if rule.concerns(condition)
+            ]
+            if notices and self._path is not None:
+                write_standing(self._path, self._standing)
+        self._send(notices)
+
+    def leave(self, gone: Callable[[str], bool], at: datetime, why: str) -> None:
+        """Forget subjects that are watched no more; what stands on them is over.
+
+        Parameters
+        ----------
+        gone : callable
+            Whether a subject is one of them.
+        at : datetime
+        why : str
+            For those who are told that an alert is over, after 'since '.
+        """
+        notices: list[tuple[Rule, Notice | None]] = []
+        rules = {rule.name: rule for rule in self._rules}
+        with self._lock:
+            left = [key for key in self._standing if gone(key[1])]
+            for name, subject in left:
+                kept, rule = self._standing[name, subject], rules.get(name)
+                if rule is not None and kept.raised:
+                    kept.what = f"{kept.what}. It is over since {why}"
+                    over = Condition(
+                        signal=rule.on,
+                        subject=subject,
+                        at=at,
+                        breached=False,
+                        value=kept.value,
+                        threshold=kept.threshold,
+                        what=kept.what,
+                        advice=kept.advice,
+                    )
+                    notices.append((rule, self._resolve(rule, kept, over)))
+                del self._standing[name, subject]
+            if left and self._path is not None:
+                write_standing(self._path, self._standing)
+        self._send(notices)
+
+    def _send(self, notices: Iterable[tuple[Rule, Notice | None]]) -> None:
+        """Sending may take a while and needs no lock: one message a rule and state."""
+        found: dict[tuple[str, ...], list[Notice]] = {}
+        for rule, notice in notices:
+            if notice is not None:
+                found.setdefault(rule.sinks, []).append(notice)
+        for sinks, several in found.items():
+            for message in grouped(several):
                 self._deliver(message, sinks)
 
     def standing(self) -> dict[tuple[str, str], Standing]:
@@ -137,7 +172,7 @@ class AlertManager:
                 severity=rule.severity,
                 subject=condition.subject,
                 what=condition.what,
-                since=_iso(kept.since or condition.at),
+                since=in_iso(kept.since or condition.at),
                 value=condition.value,
                 threshold=condition.threshold,
                 advice=condition.advice,
@@ -156,8 +191,8 @@ class AlertManager:
                 severity=rule.severity,
                 subject=condition.subject,
                 what=kept.what,
-                since=_iso(since),
-                until=_iso(condition.at),
+                since=in_iso(since),
+                until=in_iso(condition.at),
             )
         )
         notice = None
@@ -202,17 +237,6 @@ class AlertManager:
             picture=self._link(kept.picture) if kept.picture else "",
         )
 
-    def _write(self, path: Path) -> None:
-        rows = []
-        for (rule, subject), kept in sorted(self._standing.items()):
-            row: dict[str, Any] = {"rule": rule, "subject": subject, **vars(kept)}
-            for name in ("since", "told"):
-                row[name] = None if row[name] is None else _iso(row[name])
-            for name in ("value", "threshold"):  # JSON has no infinity
-                row[name] = repr(float(row[name]))
-            rows.append(row)
-        artifacts.write_json(path, {"schema": 1, "standing": rows})
-
 
 def _within(span: timedelta, told: datetime | None, now: datetime) -> bool:
     """Whether somebody was told less than `span` ago.
@@ -223,26 +247,11 @@ def _within(span: timedelta, told: datetime | None, now: datetime) -> bool:
     return told is not None and timedelta(0) <= now - told < span
 
 
-def _read(path: Path) -> dict[tuple[str, str], Standing]:
-    if not path.exists():
-        return {}
+def _begin(path: Path) -> None:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["standing"]
-        found = {}
-        for row in rows:
-            key = (row.pop("rule"), row.pop("subject"))
-            for name in ("since", "told"):
-                row[name] = None if row[name] is None else datetime.fromisoformat(row[name])
-            for name in ("value", "threshold"):
-                row[name] = float(row[name])
-            found[key] = Standing(**row)
-    except (ValueError, KeyError, TypeError) as error:
+        write_standing(path, {})
+    except OSError as error:
         raise MonitoringError(
-            f"alert state {str(path)!r} cannot be read: {error}",
-            "Delete it; alerts that stand are then raised anew",
+            f"alert state {str(path)!r} cannot be written: {error.strerror}",
+            "Give a folder that the monitor may write to",
         ) from None
-    return found
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

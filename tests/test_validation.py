@@ -70,6 +70,44 @@ def test_cash_is_worth_nothing_and_failure_is_null(course: Course) -> None:
     assert failed["objective"] is failed["fills"] is failed["total_return"] is None
 
 
+def rising(course: Course) -> Course:
+    """The course on bars that only rise, where holding costs nothing and never loses."""
+    panel = course.panel
+    level = np.repeat(1.001 ** np.arange(panel.bars)[:, None], panel.instruments, axis=1)
+    panel = replace(
+        panel, open=level, high=level, low=level, close=level, tradable=np.ones_like(panel.tradable)
+    )
+    free = course.study.costs.model_copy(update={"fee_bps": 0.0, "half_spread_bps": 0.0})
+    return replace(course, panel=panel, study=course.study.model_copy(update={"costs": free}))
+
+
+@pytest.mark.parametrize("objective", ["sortino", "calmar"])
+@pytest.mark.parametrize("further", [False, True])
+def test_who_traded_and_has_no_objective_has_failed(
+    course: Course, objective: str, further: bool
+) -> None:
+    course = rising(course)
+    changes = {
+        "study": {"objective": "sharpe" if further else objective},
+        "tuning": {"also": (objective,) if further else ()},
+    }
+    study = course.study.model_copy(
+        update={
+            table: getattr(course.study, table).model_copy(update=values)
+            for table, values in changes.items()
+        }
+    )
+    course = replace(course, study=study)
+    table = Pipeline(course, FixedTrainer(course)).evaluate([{"policy.enter": 0.05}] * 3).table
+    cash, holder, failed = table.to_dicts()
+    assert (cash["state"], cash["objective"]) == ("complete", 0.0)
+    assert (holder["state"], holder["objective"]) == ("failed", None)
+    assert holder["reason"].startswith(f"{objective} is undefined: no ")
+    assert holder["total_return"] > 0, "it was tried, and its figures stand"
+    assert failed["reason"] == "loss became non-finite"
+    assert failed["total_return"] is None
+
+
 def test_always_long_is_nearly_buy_and_hold(course: Course) -> None:
     pipeline = Pipeline(course, FixedTrainer(course))
     equity = pipeline.evaluate([{"policy.enter": 0.05}] * 3).backtest.equity[:, 1]

@@ -226,5 +226,5 @@ def _check_some_succeeded(trials: pl.DataFrame) -> None:
         reasons = trials["reason"].unique().sort().to_list()[:3]
         raise TrainingError(
             f"all {len(trials)} trials failed, for example: {'; '.join(reasons)}",
-            "Narrow the search of learning_rate, or look at the bars",
+            "Narrow the search of learning_rate, choose another objective, or look at the bars",
         )

@@ -52,7 +52,8 @@ def outcomes(table: pl.DataFrame, study: StudyFile) -> list[Outcome]:
             attributes={name: row[name] for name in SHOWN if row[name] is not None}
             | ({"reason": row["reason"]} if row["reason"] else {}),
             reports={seen["step"]: seen["value"] for seen in row["rungs"]},
-            # A configuration that never traded has no turnover to speak of, nor any risk.
+            # A configuration that never traded has no ratio, nor any risk; one that traded and
+            # lacks one has failed.
             further=tuple(0.0 if row[name] is None else row[name] for name in study.tuning.also),
         )
         for row in table.iter_rows(named=True)
@@ -99,7 +100,7 @@ def _params(row: Mapping[str, Any], study: StudyFile) -> dict[str, Value]:
 
 def _value(row: Mapping[str, Any]) -> float | None:
     """The objective; of a pruned trial, the last that it showed."""
-    if row["state"] == "pruned":
+    if row["state"] == "pruned" and row["rungs"]:
         return float(row["rungs"][-1]["value"])
     return None if row["objective"] is None else float(row["objective"])
 

@@ -33,6 +33,11 @@ from windtunnel.protocols import CohortFit, Trainer
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Params = Mapping[str, Any]
+UNDEFINED = {
+    "sortino": "no losing bar",
+    "calmar": "no fall from a peak, or a growth beyond all numbers",
+}
+"""Why a configuration that traded may lack a ratio; others need returns that vary."""
 
 
 def hyper_table(study: StudyFile, params: Sequence[Params]) -> dict[str, npt.NDArray[Any]]:
@@ -182,6 +187,10 @@ class Pipeline:
     ) -> pl.DataFrame:
         """Financial and ML metrics, training loss and objective of every configuration.
 
+        One that traded and has no objective, or lacks a further one, is failed: there is nothing
+        to rank it by. Its other metrics stand, since it was tried; those of a training that
+        failed are null.
+
         `free` is `result` had trading cost nothing: where costs are not proportional to the value
         traded, the break-even cost follows from it, and is null without it.
         """
@@ -194,16 +203,18 @@ class Pipeline:
         labels = course.known_labels(*course.plan.out_of_sample)
         learning = ml_metrics(fit.scores, labels, course.labels.kind)
         lanes = range(result.equity.shape[1])
-        failed = np.array([lane in fit.failures for lane in lanes])
         if course.study.weighs("deflated_sharpe"):
             financial |= {"deflated_sharpe": self._deflated(financial, result)}
+        undefined = self._undefined(financial, result)
+        reasons = undefined | dict(fit.failures)
         objective = financial[course.study.study.objective]
         # Cash has no Sharpe ratio; to the search it is worth nothing, neither good nor bad.
         if course.study.study.objective != "deflated_sharpe":
             objective = np.where(result.fills == 0, 0.0, objective)
+        objective = np.where([lane in undefined for lane in lanes], np.nan, objective)
         columns: dict[str, object] = {
-            "state": ["failed" if flag else "complete" for flag in failed],
-            "reason": [fit.failures.get(lane, "") for lane in lanes],
+            "state": ["failed" if lane in reasons else "complete" for lane in lanes],
+            "reason": [reasons.get(lane, "") for lane in lanes],
             "objective": objective,
             **financial,
             **learning,
@@ -219,13 +230,26 @@ class Pipeline:
         }
         table = pl.DataFrame(columns)
         measured = [name for name in columns if name not in {"state", "reason", "liquidated"}]
-        hollow = pl.col("state") == "failed"
+        hollow = pl.Series([lane in fit.failures for lane in lanes])
         return table.with_columns(
             pl.when(hollow).then(None).otherwise(pl.col(name).fill_nan(None)).alias(name)
             if table.schema[name].is_float()
             else pl.when(hollow).then(None).otherwise(pl.col(name)).alias(name)
             for name in measured
         )
+
+    def _undefined(
+        self, financial: Mapping[str, Float64Array], result: BacktestResult
+    ) -> dict[int, str]:
+        """Why a configuration that traded lacks an objective, for each that does."""
+        study = self.course.study
+        found: dict[int, str] = {}
+        for name in (*study.tuning.also, study.study.objective):  # the last one has the last word
+            if name in financial:
+                traded = (result.fills > 0) & np.isnan(financial[name])
+                reason = f"{name} is undefined: {UNDEFINED.get(name, 'its returns do not vary')}"
+                found |= dict.fromkeys(np.flatnonzero(traded).tolist(), reason)
+        return found
 
     def _break_even(self, result: BacktestResult, free: BacktestResult | None) -> Float64Array:
         """(C,) one-way costs, as fractions of the value traded, at which nothing is left."""

@@ -10,7 +10,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from windtunnel.assessor import Assessor
-from windtunnel.rungs import Assessed, Ladder, assess
+from windtunnel.rungs import RUNGS, Assessed, Ladder, assess
+from windtunnel.trial_rows import SHOWN, outcomes
 from windtunnel.tuning.pruners import make_pruner
 
 Make = Any
@@ -108,3 +109,12 @@ def test_buckets_are_judged_together(study_of: Make, assessor_of: Make) -> None:
     )
     first = [row[0]["value"] for row in found.table["rungs"].to_list()]
     assert first[1::2] == [row[0]["value"] for row in alone.table["rungs"].to_list()][1::2]
+
+
+def test_one_that_was_stopped_before_it_had_an_objective_has_no_value(study_of: Make) -> None:
+    """Runs of old may hold such rows, and are resumed."""
+    row = {"number": 0, "training.learning_rate": 0.01, "policy.enter": 0.0, "state": "pruned"}
+    row |= dict.fromkeys(SHOWN) | {"reason": "pruned at step 2", "objective": None, "rungs": []}
+    table = pl.DataFrame([row], schema_overrides={"rungs": RUNGS})
+    (told,) = outcomes(table, study_of())
+    assert (told.value, told.reports) == (None, {})

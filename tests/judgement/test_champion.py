@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
-from windtunnel.judgement.champion import neighbourhood, stand_out
+from windtunnel.judgement.champion import _filled, neighbourhood, stand_out
 
 
 def planted(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,6 +28,20 @@ def test_plateau_has_less_regret_than_the_peak() -> None:
         regret["peak"].append(lasting.max() - lasting[np.argmax(seen)])
     assert np.mean(regret["plateau"]) < 0.4 * np.mean(regret["peak"])
     assert np.mean(np.array(regret["plateau"]) <= regret["peak"]) > 0.8
+
+
+def test_ratios_without_a_loss_to_divide_by_are_the_best_and_without_a_trade_nothing() -> None:
+    trials = pl.DataFrame(
+        {
+            "total_return": [0.0, 0.2, 0.1, -0.1],
+            "sortino": [None, None, 1.5, -2.0],
+        }
+    )
+    assert trials.select(_filled("sortino"))["sortino"].to_list() == [0.0, 1.5, 1.5, -2.0]
+    lost = trials.with_columns(sortino=pl.Series([None, None, -1.0, -2.0]))
+    assert lost.select(_filled("sortino"))["sortino"].to_list() == [0.0, 0.0, -1.0, -2.0]
+    none = trials.with_columns(sortino=pl.lit(None, pl.Float64))
+    assert none.select(_filled("sortino"))["sortino"].to_list() == [0.0] * 4
 
 
 def test_several_metrics_outvote_an_accident_of_one() -> None:

@@ -111,7 +111,7 @@ def search(
     if trials["objective"].drop_nulls().is_empty():
         raise TrainingError(
             f"all {len(trials)} trials failed, for example: {trials['reason'][0]}",
-            "Narrow the search of learning_rate, or look at the bars",
+            "Narrow the search of learning_rate, choose another objective, or look at the bars",
         )
     return _weigh(buckets.pipeline({}).course, trials, np.concatenate(curves, axis=1))
 

@@ -41,8 +41,7 @@ def choose_champion(course: Course, trials: pl.DataFrame) -> Champion:
     search = course.study.search
     complete = trials.drop_nulls("objective").sort("number")
     points = unit_cube(search, complete.select(list(search)).to_dicts())
-    # A trial that never traded has no ratios; beside those that did it is worth nothing.
-    metrics = complete.select("objective", *COMPANIONS).fill_null(0.0).to_numpy().T
+    metrics = complete.select("objective", *map(_filled, COMPANIONS)).to_numpy().T
     neighbours = neighbourhood(len(complete))
     best, plateau = stand_out(points, metrics, neighbours)
     row = complete.row(best, named=True)
@@ -53,6 +52,17 @@ def choose_champion(course: Course, trials: pl.DataFrame) -> Champion:
         plateau=plateau,
         neighbours=neighbours,
     )
+
+
+def _filled(name: str) -> pl.Expr:
+    """A ratio of every trial, also of those that have none.
+
+    One that never traded is worth nothing. One that gained without a loss, a fall or any
+    variation to divide by stands with the best that has the ratio, and not below it.
+    """
+    best = pl.max_horizontal(pl.col(name).max(), pl.lit(0.0))
+    gained = pl.when(pl.col("total_return") > 0).then(best).otherwise(0.0)
+    return pl.col(name).fill_null(gained).alias(name)
 
 
 def neighbourhood(trials: int) -> int:

@@ -167,6 +167,48 @@ def test_canary_is_judged_from_outside(
         windtunnel(*command)
 
 
+def test_a_canary_that_somebody_else_decides_is_decided(bundles, tmp_path, monkeypatch, metrics_of):
+    monkeypatch.chdir(tmp_path)
+    for bundle in bundles[:2]:
+        windtunnel("register", bundle)
+    windtunnel("promote", "example", 1)
+    command = ["canary", "judge", "example", "--metrics", metrics_of(0.0), "--every", "1"]
+
+    def judged(end):
+        """The judge's exit code when `end` decides while it waits for the second look."""
+        windtunnel("canary", "start", "example", 2, "--weight", 0.2)
+        with monkeypatch.context() as patch:
+            patch.setattr("time.sleep", lambda _: end())
+            return CliRunner().invoke(app, [*command, "--fewest", "900000"]).exit_code
+
+    registry = Registry("registry")
+    assert judged(lambda: registry.stop_canary("example", why="a person's")) == 14
+    assert judged(lambda: registry.promote("example", 2, why="a service's judge")) == 0
+    assert registry.state("example").champion == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--metrics", "localhost:8000/metrics"),
+        ("--metrics", "/metrics"),
+        ("--metrics", "file:///etc/passwd"),
+        ("--metrics", "http:///metrics"),
+        ("--metrics", "http://localhost:port/metrics"),
+        ("--every", "0"),
+        ("--every", "-1"),
+        ("--every", "nan"),
+        ("--every", "inf"),
+    ],
+)
+def test_what_no_look_can_be_made_with_is_refused(option, value):
+    command = ["canary", "judge", "example", "--metrics", "http://127.0.0.1:1/metrics"]
+    done = CliRunner().invoke(app, [*command, option, value], env={"COLUMNS": "200"})
+    assert done.exit_code == 2, done.output
+    assert option in done.output
+    assert value in done.output
+
+
 def test_bundles_are_inspected_verified_and_exported(bundles, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = windtunnel("bundle", "inspect", bundles[0])

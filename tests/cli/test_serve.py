@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from windtunnel.cli.app import app
-from windtunnel.errors import MetricError, ServiceError
+from windtunnel.errors import ServiceError
 from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving import server
 
@@ -55,8 +55,27 @@ def test_a_judge_is_asked_for_with_its_terms(asked):
 def test_terms_without_a_judge_are_refused(asked):
     with pytest.raises(ServiceError, match="no judge is asked for"):
         asked("--judges", "3")
-    with pytest.raises(MetricError, match="judges: must be at least 1, got 0"):
-        asked("--judge", "--judges", "0")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--judges", "0", "must be at least 1, got 0"),
+        ("--false-alarm", "2", "must lie in (0, 0.5], got 2.0"),
+        ("--late-seconds", "nan", "must be positive, got nan"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_by_the_name_of_their_option(
+    option, value, rule, tmp_path
+):
+    for command in (
+        ["serve", "--judge", "--workspace", str(tmp_path)],
+        ["canary", "judge", "m", "--metrics", "http://127.0.0.1:1/metrics"],
+    ):
+        done = CliRunner().invoke(app, [*command, option, value], env={"COLUMNS": "200"})
+        assert done.exit_code == 2, done.output
+        assert option in done.output
+        assert rule in done.output
 
 
 def test_scores_may_be_asked_for_bit_by_bit(asked):

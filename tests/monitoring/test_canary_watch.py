@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from http.client import BadStatusLine
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,33 @@ def test_a_registry_that_cannot_be_reached_leaves_things_as_they_are(registry, m
         patch.setattr(registry, "state", unreachable)
         assert watching.look() is None
     assert watching.look().decision == "wait"
+
+
+def _broken(error):
+    def read():
+        raise error
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        _broken(ConnectionRefusedError("nobody is there")),
+        _broken(BadStatusLine("SSH-2.0-x")),
+        _broken(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no text")),
+        lambda: "<!doctype html><html><body>another page</body></html>",
+        lambda: 'windtunnel_prediction_seconds_count{model="example"} 3\n',
+    ],
+)
+def test_what_is_no_exposition_is_left_out(registry, read, caplog):
+    services = Services(4)
+    sources = {"broken": read, **services.sources}
+    watching = CanaryWatch(registry, "example", TERMS, sources)
+    watching.look()
+    services.flow()
+    assert watching.look().figures["canary_answers"] == 40
+    assert "metrics of broken cannot be read" in caplog.text
 
 
 def test_two_watches_decide_once(registry):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -130,7 +132,7 @@ def judge(
 ) -> None:
     """Compare the canary with the champion until it is promoted or withdrawn.
 
-    Ends with 0 when the canary is promoted, with 14 when it is not.
+    Ends with 0 when the canary is champion then, whoever promoted it, with 14 when it is not.
     """
     from windtunnel.monitoring.canary_judge import Ruling  # noqa: PLC0415 - numpy
     from windtunnel.monitoring.canary_watch import (  # noqa: PLC0415 - prometheus_client
@@ -138,7 +140,8 @@ def judge(
         watch,
     )
 
-    asked = Terms(
+    _check(metrics, every)
+    asked = terms.agreed(
         late_seconds=late_seconds,
         error_margin=error_margin,
         late_margin=late_margin,
@@ -149,7 +152,8 @@ def judge(
         most=most,
     )
     registry = open_registry(workspace, location)
-    if registry.state(name).canary is None:
+    canary = registry.state(name).canary
+    if canary is None:
         raise RegistryError(f"{name!r} has no canary to judge", "Start one first")
 
     def show(ruling: Ruling) -> None:
@@ -168,15 +172,32 @@ def judge(
         print(json.dumps({"ruling": outcome, "aliases": state.aliases}))  # noqa: T201
     else:
         tell(state, as_json=False)
-    last = registry.history(name)[-1]["action"]
-    if ruling is None or last != "promoted":
+    if state.champion != canary.version:
         raise typer.Exit(NOT_PROMOTED)
 
 
+def _check(metrics: list[str], every: float) -> None:
+    """Refuse what no look could be made with, before the first one."""
+    for url in metrics:
+        if not _is_http(url):
+            raise typer.BadParameter(
+                f"must be a whole URL, such as http://127.0.0.1:8000/metrics, got {url!r}",
+                param_hint="--metrics",
+            )
+    if not (math.isfinite(every) and every > 0):
+        raise typer.BadParameter(f"must be above 0 seconds, got {every:g}", param_hint="--every")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
 def _read(url: str) -> str:
-    """A service's metrics; only HTTP, since the scheme comes from the command line."""
-    if not url.startswith(("http://", "https://")):
-        raise RegistryError(f"metrics: must be an http(s) URL, got {url!r}", "Give the full URL")
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - checked above
+    """A service's metrics."""
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - `_check` lets only HTTP pass
         text: str = answer.read().decode()
         return text

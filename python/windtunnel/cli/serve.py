@@ -93,7 +93,7 @@ def serve(
             f"the service needs {error.name!r}, which is not installed",
             "Install it with `pip install 'windtunnel[serve]'`",
         ) from None
-    asked = Terms(
+    asked = terms.agreed(
         late_seconds=late_seconds,
         error_margin=error_margin,
         late_margin=late_margin,

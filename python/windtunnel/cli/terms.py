@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
+
+from windtunnel.errors import MetricError
+from windtunnel.monitoring.canary_terms import Terms
 
 LateSeconds: TypeAlias = Annotated[
     float,
@@ -33,3 +36,13 @@ Judges: TypeAlias = Annotated[
 ]
 Fewest: TypeAlias = Annotated[int, typer.Option(help="Requests asked of the canary.")]
 Most: TypeAlias = Annotated[int, typer.Option(help="Requests that must suffice to decide.")]
+
+
+def agreed(**options: Any) -> Terms:
+    """The terms that were asked for; one that cannot be is an error of usage, by its option."""
+    try:
+        return Terms(**options)
+    except MetricError as error:
+        field, _, rule = error.problem.removeprefix("terms.").partition(": ")
+        option = f"--{field.replace('_', '-')}"
+        raise typer.BadParameter(rule, param_hint=option) from None

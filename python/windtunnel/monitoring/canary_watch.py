@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from http.client import HTTPException
 
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.state import State
@@ -19,6 +20,9 @@ from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.monitoring.scraping import Scraper
 
 log = logging.getLogger(__name__)
+
+# Nobody answers, not by HTTP, not with an exposition, or with that of something else.
+_UNREADABLE = (OSError, HTTPException, ValueError, KeyError)
 
 
 class CanaryWatch:
@@ -32,8 +36,8 @@ class CanaryWatch:
     terms : Terms
         Decisions are compared when the canary runs in shadow mode, whatever the terms say.
     sources : mapping
-        Name of a service to a function that gives its exposition; one that raises OSError is
-        left out of that look.
+        Name of a service to a function that gives its exposition; what cannot be had, or is no
+        exposition, is left out of that look.
     """
 
     def __init__(
@@ -87,11 +91,10 @@ class CanaryWatch:
     def _scrape(self, judge: CanaryJudge) -> None:
         for source, read in self._sources.items():
             try:
-                exposition = read()
-            except OSError as error:
-                log.warning("metrics of %s cannot be read: %s", source, error)
+                since = self._scraper.since(source, read(), self.state)
+            except _UNREADABLE as error:
+                log.warning("metrics of %s cannot be read: %r", source, error)
                 continue
-            since = self._scraper.since(source, exposition, self.state)
             for side, tally in since.tallies.items():
                 judge.counted(side, tally)
             judge.compared(since.compared, since.differing)
@@ -123,7 +126,7 @@ def watch(
         ruling = watching.look()
         if ruling is not None:
             tell(ruling)
-            if watching.state.canary is None:
-                return ruling
+        if watching.state.canary is None:
+            return ruling
         pause()
     return None

@@ -84,8 +84,8 @@ def retrain(
         For the record: an alert, a schedule, a wish.
     settings : RetrainSection, optional
         Budget and frequency; the defaults when absent.
-    registry : path, optional
-        The workspace's own when absent.
+    registry : path or URL, optional
+        The workspace's own when absent. Another has to know the model.
     observers : sequence of callables
         Each sees the study's events and the decision.
     now : datetime, optional
@@ -96,6 +96,8 @@ def retrain(
     RetrainError
         The frequency, the budget or the number of new bars does not allow it. This is
         recorded.
+    RegistryError
+        The registry does not know the model; nothing is spent then.
     WindtunnelError
         Whatever stops a study. The attempt counts against the caps.
     """
@@ -104,6 +106,8 @@ def retrain(
     opened = Run.open(Path(run))
     workspace = opened.path.absolute().parent.parent
     name = opened.study().study.name
+    if registry is not None:
+        Registry(registry).versions(name)  # it knows the model, before anything is spent
     bus = EventBus(observers)
     bank = MemoryBank(workspace / "memory_bank")
     bank.initialise()
@@ -217,7 +221,13 @@ def _try_out(
     if lacking:
         reasons = "; ".join(each.sentence for each in findings if not each.passed)
         sentence = f"Version {found.version} is registered and does not become a canary: {reasons}."
-    elif state.champion == found.version:
+    elif state.champion in (None, found.version):
+        if state.champion is None:  # there is nothing to try it beside, as in a first study
+            why = f"re-study: {why}; the first version to pass, nothing served before"
+            generation = state.generation
+            state = registry.promote(
+                name, found.version, why=why, who="retrain", generation=generation
+            )
         sentence = f"Version {found.version} is the first to pass the gate, and serves."
     elif state.canary is not None:
         sentence = (

@@ -250,6 +250,23 @@ def test_too_few_new_bars_are_refused_before_anything_is_spent(
     assert not (workspace / "retraining.jsonl").exists()
 
 
+def test_a_registry_without_the_model_is_refused_before_anything_is_spent(
+    finished: Any, windtunnel: Any, wild_bars: Any, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    run = workspace / "runs" / finished.run.name
+    shutil.copytree(finished.run, run)
+    newer = tmp_path / "newer.parquet"
+    wild_bars(pl.read_parquet(run / "bars.parquet"), 70, 1.0, seed=1).write_parquet(newer)
+    (tmp_path / "elsewhere").mkdir()
+    registry = ("--registry", tmp_path / "elsewhere")
+    done = windtunnel("retrain", "small", "--bars", newer, *registry, cwd=workspace)
+    assert done.returncode == 7
+    assert "has no model 'small'" in done.stderr
+    assert [path.name for path in workspace.iterdir()] == ["runs"]
+    assert [path.name for path in (workspace / "runs").iterdir()] == [run.name]
+
+
 def standing(path: Path, **changed: Any) -> Path:
     """The state of a monitor in which one alert stands, `changed` in part."""
     row = {"rule": "features drift", "subject": "m version 3", "raised": True} | changed

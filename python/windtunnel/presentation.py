@@ -270,9 +270,14 @@ def _folds(found: Findings) -> list[page.FoldRow]:
     return rows
 
 
-def _slice(found: Findings, equity: Float64Array, start: int, stop: int) -> dict[str, float]:
-    """Metrics of a part of an equity curve, from the equity at the close before it."""
+def _slice(found: Findings, equity: Float64Array, start: int, stop: int) -> dict[str, float | None]:
+    """Metrics of a part of an equity curve, from the equity at the close before it.
+
+    None for each of a part that begins ruined: there is nothing to measure returns by.
+    """
     initial = equity[start - 1] if start else found.course.execution.initial_cash
+    if (equity[:start] <= 0).any():
+        return dict.fromkeys(("total_return", "sharpe", "max_drawdown"))
     metrics = financial_metrics(
         np.ascontiguousarray(equity[start:stop, None]),
         initial=float(initial),

@@ -38,16 +38,19 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldRow:
-    """The champion on one validation slice; `start` and `end` are its first and last bar, UTC."""
+    """The champion on one validation slice; `start` and `end` are its first and last bar, UTC.
+
+    Figures of money are None where the slice began with nothing left.
+    """
 
     fold: int
     start: datetime
     end: datetime
     train_rows: int
-    champion_return: float
-    champion_sharpe: float
-    champion_drawdown: float
-    buy_and_hold_return: float
+    champion_return: Number
+    champion_sharpe: Number
+    champion_drawdown: Number
+    buy_and_hold_return: Number
     ic: Number = None
     auc: Number = None
 

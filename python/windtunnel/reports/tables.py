@@ -16,6 +16,7 @@ from windtunnel.reports.formats import UNDEFINED, bare, moment, number
 from windtunnel.reports.trial_figures import finished
 
 TOP = 10  # rows of the table of best trials
+RUINED = "nothing was left when this fold began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,14 @@ def folds(data: ReportData) -> Table:
             moment(row.start, dates_only=days),
             moment(row.end, dates_only=days),
             number(row.train_rows, "count"),
-            number(row.champion_return, "percent"),
-            number(row.buy_and_hold_return, "percent"),
-            number(row.champion_sharpe, "ratio", "returns do not vary in this fold"),
-            number(row.champion_drawdown, "percent"),
+            number(row.champion_return, "percent", RUINED),
+            number(row.buy_and_hold_return, "percent", RUINED),
+            number(
+                row.champion_sharpe,
+                "ratio",
+                RUINED if row.champion_return is None else "returns do not vary in this fold",
+            ),
+            number(row.champion_drawdown, "percent", RUINED),
             *(number(column[i], "probability") for _, column in shown),
         )
         for i, row in enumerate(data.folds)

@@ -48,7 +48,7 @@ class SharedParts:
         folder = _folder(self.run, cohort)
         for earlier in folder.parent.glob("[0-9]*"):
             if earlier != folder:
-                shutil.rmtree(earlier)
+                _remove(earlier)
         folder.mkdir(parents=True, exist_ok=True)
         asked = {
             "cohort": cohort,
@@ -63,7 +63,7 @@ class SharedParts:
 
     def clear(self) -> None:
         """Remove what was shared, once all cohorts are committed."""
-        shutil.rmtree(_folder(self.run, 0).parent, ignore_errors=True)
+        _remove(_folder(self.run, 0).parent)
 
 
 def help_with(run: Run, assessor: Assessor) -> int:
@@ -122,6 +122,18 @@ def _claim(folder: Path, at: int) -> Iterator[bool]:
             return
         # Done by another while this process came to the lock?
         yield (folder / "asked.json").is_file() and not (folder / _name(at)).is_dir()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, if it is there, into which helpers may still look for parts.
+
+    Under another name first: who looks for the old one finds nothing, and puts no lock into
+    what is being emptied.
+    """
+    gone = folder.with_name(f".{folder.name}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(gone)
+        shutil.rmtree(gone)
 
 
 def _past(asked: dict[str, Any]) -> list[tuple[bool, dict[int, float]]]:

@@ -28,8 +28,7 @@ def conclude(work: Work, force_reason: str | None) -> str:
     presentation.write_report(found, run.path / "report.html")
     work.begin("export")
     bundle = run.path / "bundle"
-    if not bundle.exists():
-        delivery.export(found, bundle)
+    delivery.export_anew(found, bundle)
     work.begin("register")
     bank.initialise()
     work.bus.subscribe(Remember(bank), *Remember.kinds)

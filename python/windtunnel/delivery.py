@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 import safetensors.numpy
 
+from windtunnel import artifacts
 from windtunnel.config import study_digest
 from windtunnel.config.study import ModelSection
 from windtunnel.course import window
@@ -28,6 +29,7 @@ from windtunnel.deployment.manifest import (
     Account,
     Evidence,
     Label,
+    Manifest,
     Policy,
     Session,
     read_verified,
@@ -76,6 +78,35 @@ def fills(found: Findings) -> pl.DataFrame:
     """Every fill of the champion over the validation slices, with its reason."""
     bars = window(found.course.panel, *found.course.plan.out_of_sample)
     return found.stress.trades.table(bars).drop("configuration")
+
+
+def export_anew(found: Findings, path: Path) -> None:
+    """Have `path` hold the bundle of what was found, whatever an earlier attempt left there.
+
+    A bundle that differs in no more than when it was made stays, so that it keeps the number
+    that it may have in the registry. Killed in between, there is the old one, the new one or
+    none, and the next attempt comes here again.
+    """
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+    ) as scratch:
+        fresh = Path(scratch) / "new"
+        export(found, fresh)
+        if path.exists():
+            if _says(path) == _says(fresh):
+                return
+            path.rename(Path(scratch) / "old")
+        fresh.rename(path)
+    artifacts.sync(path.parent)
+
+
+def _says(bundle: Path) -> Manifest | None:
+    """What a bundle says, but for when it was made; None of one that is damaged."""
+    try:
+        manifest, _ = read_verified(bundle)
+    except BundleError:
+        return None
+    return manifest.model_copy(update={"created": ""})
 
 
 def export(found: Findings, path: Path) -> None:

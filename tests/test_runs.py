@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from windtunnel import runs
 from windtunnel.config import StudyFile, parse_study
-from windtunnel.errors import RunError
+from windtunnel.errors import DataError, RunError
 from windtunnel.runs import Run, run_id
 
 
@@ -59,6 +61,79 @@ def test_creating_again_keeps_what_is_there(run: Run, study: StudyFile, bars: pl
     ((table, equity),) = again.cohorts()
     assert table["objective"].to_list() == [1.5]
     assert equity.tolist() == [[1.5]] * 3
+
+
+class Overtaken(pl.DataFrame):
+    """Bars; while they are written another attempt makes the run."""
+
+    def write_parquet(self, *_: Any, **__: Any) -> None:
+        self.overtake()
+
+
+def test_creating_what_another_attempt_has_just_made(
+    tmp_path: Path, study: StudyFile, bars: pl.DataFrame
+) -> None:
+    own, path = Overtaken(bars), tmp_path / "tried-1"
+    own.overtake = lambda: Run.create(path, study, bars, origin="faster.toml")
+    assert Run.create(path, study, own, origin="slower.toml") == Run(path)
+    assert Run(path).command == "windtunnel run faster.toml"
+    assert [each.name for each in tmp_path.iterdir()] == ["tried-1"]
+
+
+def test_meaning_is_that_of_the_name(tmp_path: Path, study: StudyFile, bars: pl.DataFrame) -> None:
+    run = Run.create(tmp_path / run_id(study, "f" * 64), study, bars, origin=None)
+    run.hold_meaning("f" * 64)
+    with pytest.raises(DataError, match="not what the run began with"):
+        run.hold_meaning("e" * 64)
+    run.path.rename(aside := run.path.with_name(f"{run.id}~1"))
+    Run(aside).hold_meaning("f" * 64)
+
+
+def test_setting_aside_takes_the_next_name(run: Run, study: StudyFile, bars: pl.DataFrame) -> None:
+    for number in (1, 2):
+        Run.create(run.path, study, bars, origin=None)
+        run.set_aside()
+        assert run.path.with_name(f"tried-1~{number}").is_dir()
+    run.set_aside()  # there is none
+    assert not run.path.exists()
+
+
+def test_run_that_is_worked_on_is_not_set_aside(run: Run) -> None:
+    with run.locked(), pytest.raises(RunError, match="worked on by another process"):
+        run.set_aside()
+    run.set_aside()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_lock_of_a_run_that_is_set_aside_meanwhile_is_no_lock(
+    run: Run,
+    study: StudyFile,
+    bars: pl.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    anew: bool,
+) -> None:
+    """Whoever works writes by name: two locks on two directories would have two write into one."""
+
+    def overtaken(file: IO[str]) -> bool:
+        monkeypatch.undo()
+        run.set_aside()
+        if anew:
+            with Run.create(run.path, study, bars, origin=None).locked():
+                pass
+        return runs._locked_soon(file)
+
+    monkeypatch.setattr(runs, "_locked_soon", overtaken)
+    with pytest.raises(RunError, match="set aside by another process"), run.locked():
+        pass
+    assert run.path.exists() == anew
+
+
+def test_nobody_leads_a_run_that_is_gone(run: Run) -> None:
+    run.set_aside()
+    assert not run.is_led()
+    with pytest.raises(RunError, match="set aside by another process"), run.locked():
+        pass
 
 
 def test_committed_cohort_is_never_replaced(run: Run) -> None:

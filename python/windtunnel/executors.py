@@ -22,14 +22,15 @@ from windtunnel.trainers import devices
 def executor_of(run: Run, assessor: Assessor) -> Iterator[Executor]:
     """The study's executor, for as long as its search takes."""
     section = assessor.study.tuning
+    shared = SharedParts(run, assessor)
     if section.executor == "ray":
+        shared.clear()  # what an earlier attempt shared out here
         bars = pl.read_parquet(run.path / "bars.parquet")
         make = partial(_in_worker, assessor.study, bars)
         folder = run.path.parent / f".{run.id}.ray"
         with RayWorkers(make, section.workers, section.ray_address, folder) as workers:
             yield workers
     elif section.parts > 1:
-        shared = SharedParts(run, assessor)
         yield shared
         shared.clear()
     else:

@@ -22,7 +22,7 @@ from windtunnel.config.search import Value
 from windtunnel.course import Course
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
-from windtunnel.errors import DataError, RunError
+from windtunnel.errors import RunError
 from windtunnel.executors import executor_of
 from windtunnel.findings import Work
 from windtunnel.judgement import choose_champion
@@ -167,7 +167,8 @@ class Study:
         """Carry the study out, or go on where an earlier attempt stopped.
 
         A study that was completed before, on the same bars, is not run again: its result is
-        returned.
+        returned. Where and by whom trials are computed, and the memory budget, may change from
+        attempt to attempt.
 
         Parameters
         ----------
@@ -186,19 +187,22 @@ class Study:
         WindtunnelError
             Any of its subclasses: see `windtunnel.errors`.
         """
+        run = self._directory(Path(workspace), fresh=fresh)
+        return _carry_out(run, observers, open_holdout, self.file)
+
+    def _directory(self, workspace: Path, *, fresh: bool) -> Run:
+        """The run's directory, made now or by an earlier attempt; all else is read from it."""
         section = self.file.data
         bars = (
             load.load_bars(section, self.base)
             if self.bars is None
             else load.normalise_bars(self.bars, section)
         )
-        report = quality.gate(bars, section)
-        panel = align.to_panel(bars)
-        path = Path(workspace) / "runs" / run_id(self.file, panel.fingerprint)
-        if fresh and path.exists():
-            _set_aside(path)
-        run = Run.create(path, self.file, bars, origin=self.origin)
-        return _carry_out(run, panel, report, observers, open_holdout)
+        quality.gate(bars, section)
+        path = workspace / "runs" / run_id(self.file, align.to_panel(bars).fingerprint)
+        if fresh:
+            Run(path).set_aside()
+        return Run.create(path, self.file, bars, origin=self.origin)
 
 
 def resume(
@@ -213,45 +217,38 @@ def resume(
     ------
     RunError
         No run is there, another process works on it, or the environment changed.
+    DataError
+        Its study or its bars are not those that it began with.
     """
-    opened = Run.open(Path(run))
-    study = opened.study()
-    bars = load.load_bars(study.data, opened.path)
-    panel = align.to_panel(bars)
-    if run_id(study, panel.fingerprint) != opened.id.split("~")[0]:
-        raise DataError(
-            f"run {opened.id}: study.toml or bars.parquet is not what the run began with",
-            "Restore them, or start anew with `windtunnel run`",
-        )
-    return _carry_out(opened, panel, quality.gate(bars, study.data), observers, open_holdout)
-
-
-def _set_aside(path: Path) -> None:
-    number = 1
-    while (aside := path.with_name(f"{path.name}~{number}")).exists():
-        number += 1
-    path.rename(aside)
+    return _carry_out(Run.open(Path(run)), observers, open_holdout)
 
 
 def _carry_out(
     run: Run,
-    panel: Panel,
-    gated: quality.QualityReport,
     observers: Sequence[events.Observer],
     open_holdout: str | None,
+    given: StudyFile | None = None,
 ) -> StudyResult:
-    """All stages of a run, each skipped where its outcome is on disk."""
+    """All stages of a run, each skipped where its outcome is on disk.
+
+    `given` is the study of this attempt, None for the one that the directory holds.
+    """
     if run.complete:
         return StudyResult.load(run)
 
     devices.configure_cpu()
     bus = events.EventBus(list(observers))
     with run.locked():
+        if run.complete:  # by another process, before this one came to the lock
+            return StudyResult.load(run)
+        panel, gated = _bars_of(run)
+        if given is not None:
+            run.take_settings(given)
+        study = run.study()
         run.hold_environment(environment.decisive())
         for warning in gated.warnings:
             bus.emit(events.Warned(warning))
 
-        study = run.study()
         bus.emit(events.StageStarted("prepare", f"{panel.bars} bars x {panel.instruments}"))
         assessor = assessor_for(study, panel)
         with compiling.counted() as compiled, executor_of(run, assessor) as executor:
@@ -287,6 +284,8 @@ def work_on(run: str | Path) -> int:
     ------
     RunError
         No run is there, no process carries it out, or the environment is another.
+    DataError
+        Its study or its bars are not those that it began with.
     """
     opened = Run.open(Path(run))
     if not opened.is_led():
@@ -296,9 +295,17 @@ def work_on(run: str | Path) -> int:
         )
     devices.configure_cpu()
     opened.hold_environment(environment.decisive())
-    study = opened.study()
-    panel = align.to_panel(load.load_bars(study.data, opened.path))
-    return help_with(opened, assessor_for(study, panel))
+    panel, _ = _bars_of(opened)
+    return help_with(opened, assessor_for(opened.study(), panel))
+
+
+def _bars_of(run: Run) -> tuple[Panel, quality.QualityReport]:
+    """The bars in a run's directory, which are to be those of its name, as its study is."""
+    section = run.study().data
+    bars = load.load_bars(section, run.path)
+    panel = align.to_panel(bars)
+    run.hold_meaning(panel.fingerprint)
+    return panel, quality.gate(bars, section)
 
 
 def _of_champion(run: Run, assessor: Assessor) -> tuple[Course, Pipeline]:

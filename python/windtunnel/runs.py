@@ -28,6 +28,7 @@ import fcntl
 import hashlib
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ import polars as pl
 
 from windtunnel import artifacts
 from windtunnel.config import StudyFile, load_study_file, study_digest, to_toml
-from windtunnel.errors import RunError
+from windtunnel.errors import DataError, RunError
 
 MANIFEST = "manifest.json"
 COMPILATION = "compilation.json"
@@ -82,21 +83,13 @@ class Run:
 
         `origin` is the study file as the user named it, None for a study made in Python.
         """
-        run = cls(path)
-        if not path.exists():
-            own = study.model_copy(
-                update={
-                    "data": study.data.model_copy(
-                        update={"source": "bars.parquet", "columns": {}, "time_zone": None}
-                    )
-                }
-            )
-            with artifacts.new_directory(path) as fresh:
-                artifacts.write_text(fresh / "study.toml", to_toml(own))
-                bars.write_parquet(fresh / "bars.parquet")
-                again = origin or f"runs/{path.name}/study.toml"
-                artifacts.write_json(fresh / "origin.json", {"command": f"windtunnel run {again}"})
-        return run
+        # Another attempt may be making it at this moment: whose it is, the lock decides.
+        with contextlib.suppress(FileExistsError), artifacts.new_directory(path) as fresh:
+            artifacts.write_text(fresh / "study.toml", _as_kept(study))
+            bars.write_parquet(fresh / "bars.parquet")
+            again = origin or f"runs/{path.name}/study.toml"
+            artifacts.write_json(fresh / "origin.json", {"command": f"windtunnel run {again}"})
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -123,11 +116,69 @@ class Run:
         """The study that this run carries out."""
         return load_study_file(self.path / "study.toml")
 
+    def hold_meaning(self, fingerprint: str) -> None:
+        """Refuse a study, or bars of this fingerprint, that the run did not begin with.
+
+        Raises
+        ------
+        DataError
+            The directory is not named after what it holds.
+        """
+        if run_id(self.study(), fingerprint) != self.id.split("~")[0]:
+            raise DataError(
+                f"run {self.id}: study.toml or bars.parquet is not what the run began with",
+                "Restore them, or start anew with `windtunnel run --fresh`",
+            )
+
+    def take_settings(self, study: StudyFile) -> None:
+        """Keep a study of the same meaning in place of that of an earlier attempt.
+
+        They may differ in where and by whom trials are computed, and in the memory budget.
+        """
+        text, path = _as_kept(study), self.path / "study.toml"
+        if path.read_text(encoding="utf-8") != text:
+            artifacts.write_text(path, text)
+
+    def set_aside(self) -> None:
+        """Rename the directory, if there is one, to a name that is free.
+
+        Raises
+        ------
+        RunError
+            Another process works on it.
+        """
+        if not self.path.exists():
+            return
+        with self.locked():
+            number = 1
+            while (aside := self.path.with_name(f"{self.path.name}~{number}")).exists():
+                number += 1
+            self.path.rename(aside)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for this process; the lock ends with the process, however it ends."""
-        with (self.path / "run.lock").open("a") as file:
-            if not _locked_soon(file):
+        """Hold the run for this process; the lock ends with the process, however it ends.
+
+        Raises
+        ------
+        RunError
+            Another process works on it, or has set it aside.
+        """
+        lock = self.path / "run.lock"
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(lock.open("a"))
+                held = _locked_soon(file)
+                # What was locked may by now be the file of a directory that was set aside.
+                moved = not os.path.samestat(os.fstat(file.fileno()), lock.stat())
+            except FileNotFoundError:
+                moved = True
+            if moved:
+                raise RunError(
+                    f"run {self.id} has been set aside by another process",
+                    "Repeat the command: it begins anew, or says who works on the run",
+                )
+            if not held:
                 raise RunError(
                     f"run {self.id} is being worked on by another process",
                     "Wait for it to end, or stop it first; `windtunnel work` helps it",
@@ -141,12 +192,14 @@ class Run:
 
     def is_led(self) -> bool:
         """Whether a process carries the run out at this moment."""
-        with (self.path / "run.lock").open("a") as file:
-            try:
+        try:
+            with (self.path / "run.lock").open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:  # it was set aside
             return False
+        return False
 
     def hold_environment(self, environment: dict[str, str]) -> None:
         """Record what decides the bits of a result, or refuse to go on where it changed."""
@@ -232,6 +285,12 @@ class Run:
 
     def _digests(self) -> dict[str, str]:
         return artifacts.digests(self.path, leave_out=UNSEALED)
+
+
+def _as_kept(study: StudyFile) -> str:
+    """The study as its run keeps it: of the bars beside it, every default spelled out."""
+    beside: dict[str, Any] = {"source": "bars.parquet", "columns": {}, "time_zone": None}
+    return to_toml(study.model_copy(update={"data": study.data.model_copy(update=beside)}))
 
 
 def _locked_soon(file: IO[str]) -> bool:

@@ -74,6 +74,7 @@ def supervised_rival(run: Run, assessor: Assessor, bus: events.EventBus) -> Tria
     path = run.path / FOLDER / run_id(own, course.panel.fingerprint)
     bars = pl.read_parquet(run.path / "bars.parquet")
     kept = Run.create(path, own, bars, origin=f"{FOLDER}/{path.name}/study.toml")
+    kept.take_settings(own)
     judge = assessor_for(own, assessor.panel, course)
     # A bus of its own: observers count the trials of the study itself.
     campaign = Campaign(kept, judge, InProcess(judge), events.EventBus(), run.path.parent)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Semaphore, Thread
 from typing import Any
@@ -15,11 +17,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from windtunnel import events
+from windtunnel import events, executors
 from windtunnel.assessor import Assessor
 from windtunnel.campaign import Campaign, InProcess, split
-from windtunnel.runs import Run
-from windtunnel.shared_parts import SharedParts, help_with
+from windtunnel.runs import Run, run_id
+from windtunnel.shared_parts import SharedParts, _claim, _remove, help_with
 from windtunnel.tuning.strategy import Suggestion
 
 Make = Any
@@ -40,7 +42,8 @@ def start_run(folder: Path, assessor: Assessor) -> Run:
     from windtunnel.data import load
 
     bars = load.load_bars(assessor.study.data, Path())
-    return Run.create(folder / "runs" / "searched", assessor.study, bars, origin=None)
+    path = folder / "runs" / run_id(assessor.study, assessor.panel.fingerprint)
+    return Run.create(path, assessor.study, bars, origin=None)
 
 
 def carry_out(run: Run, assessor: Assessor, executor: Any, observer: Any = None) -> pl.DataFrame:
@@ -156,3 +159,34 @@ def test_a_helper_takes_parts_while_another_is_busy(
     helper.join(timeout=60)
     assert helped[0] >= 4  # of 8
     assert_frame_equal(table, alone, check_exact=True)
+
+
+def test_a_folder_is_removed_while_a_helper_looks_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would put a lock there at the very last moment."""
+    folder = tmp_path / "parts" / "0000"
+    folder.mkdir(parents=True)
+    remove = os.rmdir
+
+    def looked_into(*arguments: Any, **named: Any) -> None:
+        with _claim(folder, 0):
+            pass
+        remove(*arguments, **named)
+
+    monkeypatch.setattr(os, "rmdir", looked_into)
+    _remove(folder)
+    assert list(folder.parent.iterdir()) == []
+    _remove(folder)  # there is none
+
+
+def test_an_attempt_by_ray_clears_what_one_before_shared_out(
+    assessor: Assessor, study_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start_run(tmp_path, assessor)
+    (run.path / "parts" / "0000").mkdir(parents=True)
+    by_ray = study_of(tuning={"parts": 4, "pruner": "halving", "rungs": 1, "executor": "ray"})
+    course = replace(assessor.course, study=by_ray)
+    monkeypatch.setattr(executors, "RayWorkers", lambda *_: nullcontext())
+    with executors.executor_of(run, replace(assessor, course=course)):
+        assert not (run.path / "parts").exists()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from windtunnel.config.search import Choice, FloatRange, IntRange
+from windtunnel.config.tuning import TuningSection
 from windtunnel.errors import TuningError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.samplers import KINDS, concern, kind_of
@@ -19,6 +20,12 @@ SEARCH = {
 
 def value(params: dict) -> float:
     return params.get("model.width", 10) / 64 - abs(params["policy.enter"] - 0.3)
+
+
+def test_the_study_file_says_which_take_several_objectives() -> None:
+    one = " and ".join(repr(name) for name, kind in KINDS.items() if not kind.several)
+    said = TuningSection.model_fields["sampler"].description or ""
+    assert f"all but {one} take several objectives" in said
 
 
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - {"gp"}))

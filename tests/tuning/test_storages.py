@@ -101,6 +101,23 @@ def test_memory_keeps_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("before", "after"), [("journal", "sqlite"), ("sqlite", "journal")])
+def test_another_kind_is_caught_up_and_the_one_before_is_gone(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    own = tmp_path / "optuna.journal.mine"
+    own.write_text("a copy")
+    mirror = open_mirror(before, tmp_path, "x")
+    told = tell(OptunaStrategy(SEARCH, seed=1, cohort=6, mirror=mirror), 2)
+    (left,) = set(tmp_path.iterdir()) - {own}
+    mirror = open_mirror(after, tmp_path, "x")
+    tell(OptunaStrategy(SEARCH, seed=1, cohort=6, mirror=mirror, history=told), 1)
+    assert len(back(after, tmp_path, "x").trials) == 18
+    assert not left.exists()
+    assert open_mirror("memory", tmp_path, "x") is None
+    assert list(tmp_path.iterdir()) == [own]
+
+
 def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(RunError, match=r"nobody@127\.0\.0\.1:1/none.*cannot be opened"):

@@ -34,9 +34,10 @@ class TuningSection(Section):
     sampler: Literal["cohort_tpe", "tpe", "random", "qmc", "gp", "cmaes", "nsga2", "nsga3"] = Field(
         default="cohort_tpe",
         description="Who chooses configurations. 'cohort_tpe' draws a whole cohort from one pair "
-        "of densities; 'tpe' is Optuna's, multivariate with a constant liar; 'nsga2', 'nsga3' and "
-        "'tpe' take several objectives; 'gp' and 'cmaes' need `windtunnel[samplers]`. 'gp' takes "
-        f"seconds a trial, and {MOST_TRIALS_OF_GP} trials at most; 'tpe' becomes slow beyond 2000.",
+        "of densities; 'tpe' is Optuna's, multivariate with a constant liar; all but 'cohort_tpe' "
+        "and 'cmaes' take several objectives; 'gp' and 'cmaes' need `windtunnel[samplers]`. 'gp' "
+        f"takes seconds a trial, and {MOST_TRIALS_OF_GP} trials at most; 'tpe' becomes slow beyond "
+        "2000.",
     )
     also: tuple[FurtherObjective, ...] = Field(
         default=(),

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     # Adds trials to a study, all of them by one write.
     Write = Callable[[optuna.Study, Sequence[FrozenTrial]], None]
 
+# By kind of storage: the files that its mirror may leave in a run directory, the mirror last.
+FILES = {
+    "journal": ("optuna.journal.lock", "optuna.journal"),
+    "sqlite": ("optuna.db-journal", "optuna.db"),
+}
 STATES = {
     "complete": TrialState.COMPLETE,
     "failed": TrialState.FAIL,
@@ -43,6 +48,8 @@ def open_mirror(
     storage: str, folder: Path, study_name: str, directions: Sequence[Direction] = ("maximize",)
 ) -> TrialMirror | None:
     """Open the mirror of a study, None for "memory", which keeps none.
+
+    A mirror of another kind in the folder would no longer follow the records: it is removed.
 
     Parameters
     ----------
@@ -61,6 +68,9 @@ def open_mirror(
     TuningError
         PostgreSQL is asked for and its driver is not installed.
     """
+    for kind, names in FILES.items():
+        for name in names if kind != storage else ():
+            (folder / name).unlink(missing_ok=True)
     if storage == "memory":
         return None
     if storage == "journal":

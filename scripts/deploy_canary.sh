@@ -4,8 +4,10 @@
 #   deploy_canary.sh MODEL VERSION WEIGHT METRICS_URL...
 #
 # WINDTUNNEL_REGISTRY names the registry; JUDGE_SECONDS bounds the trial (an hour), JUDGE_ARGS
-# are further options of `windtunnel canary judge`. Ends with 0 when the version was promoted,
-# with 14 when it was withdrawn; whatever else goes wrong, the canary is stopped.
+# are further options of `windtunnel canary judge`, GENERATION_FILE is given the registry's
+# generation once the canary runs. Ends with 0 when the version was promoted, with 14 when it was
+# withdrawn; whatever else goes wrong, the canary is stopped, unless somebody else has changed
+# since what serves.
 set -euo pipefail
 
 : "${WINDTUNNEL_REGISTRY:?names the registry}"
@@ -18,23 +20,28 @@ for url in "$@"; do
 done
 read -r -a options <<<"${JUDGE_ARGS:-}"
 
-running=false
+generation=
 # shellcheck disable=SC2329  # the trap calls it
 stop() {
-  if "$running"; then
-    windtunnel canary stop "$model" --who deployment --reason "the deployment ended early" || true
+  if [ -n "$generation" ]; then
+    windtunnel canary stop "$model" --generation "$generation" --who deployment \
+      --reason "the deployment ended early" || true
   fi
 }
 trap stop EXIT
 
-windtunnel canary start "$model" "$version" --weight "$weight" --who deployment \
-  --reason "${REASON:-deployment}"
-running=true
+told=$(windtunnel canary start "$model" "$version" --weight "$weight" --who deployment \
+  --reason "${REASON:-deployment}")
+generation=${told##*generation }
+printf '%s\n' "$told"
+if [ -n "${GENERATION_FILE:-}" ]; then
+  printf '%s\n' "$generation" >"$GENERATION_FILE"
+fi
 code=0
 timeout --signal=INT "${JUDGE_SECONDS:-3600}" \
   windtunnel canary judge "$model" "${metrics[@]}" "${options[@]}" || code=$?
 if [ "$code" = 0 ] || [ "$code" = 14 ]; then
-  running=false
+  generation=
 fi
 windtunnel history "$model"
 exit "$code"

@@ -7,18 +7,25 @@ from typer.testing import CliRunner
 
 from windtunnel.cli.app import app
 from windtunnel.errors import ServiceError
+from windtunnel.events import AliasMoved
+from windtunnel.memory_bank import MemoryBank
 from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving import server
 
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """The settings with which the service would have been started; `names` of models beside."""
+    """The settings with which the service would have been started; `names` of models beside.
+
+    While it serves, `events` happen.
+    """
     given = []
 
-    def serve(_, name, __, *, settings, **___):
+    def serve(_, name, __, *, settings, bus, **___):
         given.append(settings)
         ask.names.append(name)
+        for event in ask.events:
+            bus.emit(event)
 
     monkeypatch.setattr(server, "serve", serve)
 
@@ -28,7 +35,7 @@ def asked(monkeypatch, tmp_path):
             raise done.exception
         return given[-1]
 
-    ask.names = []
+    ask.names, ask.events = [], []
     return ask
 
 
@@ -76,6 +83,20 @@ def test_terms_that_cannot_be_are_refused_by_the_name_of_their_option(
         assert done.exit_code == 2, done.output
         assert option in done.output
         assert rule in done.output
+
+
+def test_what_admin_verbs_and_the_judge_change_is_remembered(asked, tmp_path):
+    bank = MemoryBank(tmp_path / "memory_bank")
+    bank.initialise()
+    asked.events = [
+        AliasMoved("m", "champion", 2, 1, "over HTTP"),
+        AliasMoved("m", "champion", 1, 2, "it was worse", rolled_back=True),
+    ]
+    asked()
+    told = [path.read_text() for path in sorted((tmp_path / "memory_bank").rglob("*.md"))]
+    assert any("m version 2 became champion" in page and "over HTTP" in page for page in told)
+    assert any("was rolled back to version 1" in page for page in told)
+    assert bank.verify() == []
 
 
 def test_scores_may_be_asked_for_bit_by_bit(asked):

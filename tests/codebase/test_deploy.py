@@ -152,3 +152,44 @@ def test_scripts_that_workflows_call_exist(root: Path) -> None:
     }
     assert {"smoke_bundle.py", "deploy_canary.sh"} <= called
     assert {name for name in called if not (root / "scripts" / name).is_file()} == set()
+
+
+def steps_of_deployment(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The steps that begin and, when the run is cancelled, end a canary."""
+    workflow = yaml.safe_load((root / ".github/workflows/deploy.yml").read_text("utf-8"))
+    steps = {step.get("name"): step for step in workflow["jobs"]["deploy"]["steps"]}
+    return steps["Canary, until it is judged"], steps["Stop the canary of a cancelled run"]
+
+
+def test_the_workflow_hands_on_what_the_script_asks_for(root: Path) -> None:
+    script = (root / "scripts" / "deploy_canary.sh").read_text("utf-8")
+    asked = set(re.findall(r"\$\{([A-Z_]+)", script))
+    assert {"JUDGE_SECONDS", "JUDGE_ARGS", "REASON"} <= asked
+    step, _ = steps_of_deployment(root)
+    assert asked <= set(re.findall(r"--env (\w+)", step["run"]))
+    assert asked <= {*step["env"], "WINDTUNNEL_REGISTRY"}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_cancelled_run_stops_its_own_canary(root: Path, tmp_path: Path, begun: bool) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@" >"$RUNNER_TEMP/called"\n')
+    docker.chmod(0o755)
+    if begun:
+        (tmp_path / "canary").mkdir()
+        (tmp_path / "canary" / "generation").write_text("7\n")
+    _, step = steps_of_deployment(root)
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path), "MODEL": "m"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    called = tmp_path / "called"
+    assert called.exists() == begun
+    if begun:
+        assert "canary stop m --generation 7 --who deployment" in called.read_text()

@@ -101,6 +101,7 @@ def metrics():
 
     class Metrics(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            state.pop("before", lambda: None)()
             for i in range(400):
                 version = 2 if i % 5 == 0 else 1
                 failed = version == 2 and (i // 5) % 10 < 10 * state["failing"]
@@ -148,12 +149,28 @@ def test_canary_is_deployed_and_judged(environment, registry, metrics, failing, 
     assert registry.state("example").champion == (2 if code == 0 else 1)
 
 
-def test_canary_is_stopped_when_time_is_up(environment, registry, metrics):
+def test_canary_is_stopped_when_time_is_up(environment, registry, metrics, tmp_path):
+    path = tmp_path / "generation"
     more = {"JUDGE_SECONDS": "2", "JUDGE_ARGS": "--every 0.5 --fewest 900000"}
-    done = deploy(environment, "example", 2, 0.2, metrics["url"], **more)
+    begun = registry.state("example").generation + 1
+    done = deploy(environment, "example", 2, 0.2, metrics["url"], **more, GENERATION_FILE=str(path))
     assert done.returncode not in {0, 14}
     assert registry.state("example").aliases == {"champion": 1}
     assert registry.history("example")[-1]["why"] == "the deployment ended early"
+    assert path.read_text() == f"{begun}\n"
+
+
+def test_a_canary_that_somebody_else_began_is_not_stopped(environment, registry, metrics):
+    # An operator takes over while the judge looks: here, as it asks for the metrics.
+    def take_over():
+        registry.stop_canary("example", why="by hand")
+        registry.start_canary("example", 2, weight=0.5, why="by hand")
+
+    metrics["before"] = take_over
+    more = {"JUDGE_SECONDS": "2", "JUDGE_ARGS": "--every 0.5 --fewest 900000"}
+    done = deploy(environment, "example", 2, 0.2, metrics["url"], **more)
+    assert done.returncode not in {0, 14}
+    assert registry.state("example").canary.weight == 0.5
 
 
 def test_nothing_is_started_without_a_registry(environment):

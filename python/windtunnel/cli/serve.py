@@ -81,7 +81,6 @@ def serve(
     share_compilations()
     try:
         with uncollected():
-            from windtunnel.events import AlertRaised, AlertResolved  # noqa: PLC0415
             from windtunnel.memory_bank import MemoryBank, Remember  # noqa: PLC0415
             from windtunnel.monitoring.service import listened_to  # noqa: PLC0415
             from windtunnel.monitoring.settings import load_monitor_file  # noqa: PLC0415
@@ -127,8 +126,8 @@ def serve(
     watched = load_monitor_file(monitor) if monitor is not None else None
     with listened_to(where, watched, workspace / "monitoring") as bus:
         bank = workspace / "memory_bank"
-        if watched is not None and bank.is_dir():
-            bus.subscribe(Remember(MemoryBank(bank)), AlertRaised, AlertResolved)
+        if bank.is_dir():
+            bus.subscribe(Remember(MemoryBank(bank)), *Remember.kinds)
         listen(
             where,
             name,

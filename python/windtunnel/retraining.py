@@ -234,6 +234,11 @@ def _try_out(
             f"Version {found.version} is registered; version {state.canary.version} is on trial "
             "already."
         )
+    elif settings.mode == "live" and (apart := registry.obstacles(state, found.version)):
+        sentence = (
+            f"Version {found.version} is registered and does not become a live canary: it cannot "
+            f"answer what version {state.champion} is asked ({'; '.join(apart)})."
+        )
     else:
         state = registry.start_canary(
             name,

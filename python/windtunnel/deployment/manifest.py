@@ -143,6 +143,11 @@ class Manifest(_Part):
     versions: dict[str, str]
     files: dict[str, str]
 
+    @property
+    def takes_rows(self) -> bool:
+        """Whether a score follows from the features of one bar and instrument."""
+        return not (self.window or self.cross_section or self.session is not None)
+
 
 def input_shape(manifest: Manifest) -> tuple[int, ...]:
     """Shape of one input of the program: features, after a window and instruments if need be."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windtunnel.deployment.alike import obstacles
 from windtunnel.deployment.chain import Chain
 from windtunnel.deployment.copies import Copies
 from windtunnel.deployment.manifest import NAME_PATTERN, Manifest, manifest_digest, read_verified
@@ -105,6 +106,13 @@ class RegistryReader:
     def manifest(self, version: Version) -> Manifest:
         """A version's manifest, every digest of its bundle checked."""
         return self._copies.read(version.name, version.digest)[0]
+
+    def obstacles(self, state: State, number: int) -> list[str]:
+        """What keeps version `number` from answering what the champion is asked, in words."""
+        if state.champion is None:
+            return []
+        champion = self.manifest(self._version(state, state.champion))
+        return obstacles(champion, self.manifest(self._version(state, number)))
 
     def load(self, version: Version) -> Bundle:
         """Load a version's bundle, held to the digest under which it was registered.

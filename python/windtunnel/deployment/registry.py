@@ -227,8 +227,9 @@ class Registry(RegistryReader):
     ) -> State:
         """Let a version take part in a share of the requests; see `Canary` for the terms.
 
-        A canary answers real requests, so its bundle has to replay here and now; verdict and
-        holdout are asked for when it is promoted.
+        A canary answers real requests, so its bundle has to replay here and now, and a live one
+        has to understand what the champion's clients send; verdict and holdout are asked for
+        when it is promoted.
         """
         version = self.resolve(name, which)
         ok, sentence = self._certify(self.local(version))
@@ -242,6 +243,7 @@ class Registry(RegistryReader):
             after = moves.canary_started(
                 state, version.version, weight=weight, mode=mode, sticky=sticky
             )
+            self._require_alike(after)
             details = {
                 "version": version.version,
                 "weight": weight,
@@ -268,6 +270,7 @@ class Registry(RegistryReader):
 
         def move(state: State) -> Change:
             after = moves.canary_weighed(state, weight, mode=mode)
+            self._require_alike(after)
             before = state.canary
             details = {
                 "version": None if before is None else before.version,
@@ -316,6 +319,19 @@ class Registry(RegistryReader):
             return Change("retired", after, who or _user(), why, {"version": version})
 
         return self._change(name, move, generation)
+
+    def _require_alike(self, state: State) -> None:
+        """Refuse a live canary that cannot answer what the champion is asked."""
+        canary = state.canary
+        if canary is None or canary.mode != "live":
+            return
+        found = self.obstacles(state, canary.version)
+        if found:
+            raise RegistryError(
+                f"{state.name!r}: version {canary.version} cannot answer what version "
+                f"{state.champion} is asked: {'; '.join(found)}",
+                "Try it in shadow mode; clients have to know before it is promoted",
+            )
 
     def _promoted(self, name: str) -> set[int]:
         """Every version that was ever let through the gate, or past it by force."""

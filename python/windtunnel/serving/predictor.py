@@ -110,7 +110,7 @@ class Predictor:
             A score needs more than a row: a window of bars, or all instruments of a bar.
         """
         manifest = self.bundle.manifest
-        if self.takes_rows:
+        if manifest.takes_rows:
             return self.names
         sees = (
             "all instruments of a bar together"
@@ -126,12 +126,6 @@ class Predictor:
             f"are rows of one bar and instrument, this model sees {sees}",
             "Send bars in place of features",
         )
-
-    @property
-    def takes_rows(self) -> bool:
-        """Whether a score follows from the features of one bar and instrument."""
-        manifest = self.bundle.manifest
-        return not (manifest.window or manifest.cross_section or self.remembers)
 
     @cached_property
     def head(self) -> dict[str, Any]:
@@ -209,7 +203,7 @@ class Predictor:
     def warm(self) -> None:
         """Compile all that a request can need: kernels, policy, every batch bucket."""
         self.bundle.warm()
-        if self.takes_rows:
+        if self.bundle.manifest.takes_rows:
             self.score(np.zeros((1, self.bundle.width), np.float32))
         window = self.bundle.replay_window()
         self.decide(window.panel, window.first, {})

@@ -5,7 +5,6 @@ A block with the comment `parsed only: why` before it is checked without being r
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -18,7 +17,6 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import httpx
@@ -27,6 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 from windtunnel.cli.app import app
+from windtunnel.deployment.manifest import MANIFEST, SEAL, seal
 from windtunnel.deployment.registry import Registry
 from windtunnel.experiments import Study
 
@@ -78,22 +77,10 @@ def blocks_of(page: str) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def maker() -> ModuleType:
-    path = Path(__file__).parent.parent / "deployment" / "bundle_example.py"
-    spec = importlib.util.spec_from_file_location("bundle_example", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bundle_example"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def prepared(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study that the page on tuning shows a part of, and three more versions of its model.
 
-    The second version serves.
+    They are what it exported under a verdict that the gate lets through; the second one serves.
     """
     folder = tmp_path_factory.mktemp("prepared")
     block = blocks_of("tuning.md")[0]
@@ -104,11 +91,15 @@ def prepared(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (run,) = (folder / "runs").glob(f"{NAME}-*")
     run.rename(folder / "runs" / RUN)
     registry = Registry(folder / "registry", certify=lambda _: (True, "taken on trust"))
-    example = maker.make_example()
     for number in (2, 3, 4):
-        bundle = maker.export_example(
-            example, folder / "bundles" / str(number), name=NAME, verdict=f"candidate {number}"
-        )
+        bundle = folder / "bundles" / str(number)
+        shutil.copytree(folder / "runs" / RUN / "bundle", bundle)
+        manifest = json.loads((bundle / MANIFEST).read_bytes())
+        evidence = {"level": "candidate", "holdout_read": True, "earlier_looks": 0}
+        manifest |= {"verdict": f"candidate {number}", "evidence": evidence}
+        written = json.dumps(manifest).encode()
+        (bundle / MANIFEST).write_bytes(written)
+        (bundle / SEAL).write_bytes(seal(written))
         assert registry.register(bundle, note="a study") == number
     registry.promote(NAME, 2, why="better")
     return folder

@@ -59,7 +59,7 @@ def test_a_failing_canary_is_told_and_a_full_queue_drops():
 
     for _ in range(10):
         shadows.submit(version(1, None), version(2, slow), given([0.5]), 0.001)
-    assert shadows.dropped >= 6
+    assert shadows.counts.dropped >= 6
     time.sleep(0.5)
     shadows.close()
     assert events
@@ -120,6 +120,15 @@ def test_a_shadow_that_decides_otherwise_is_withdrawn(trial):
         trial(ShadowAnswered("example", 1, 2, 4, 0.75, 0.001, 0.001, failed=False))
     assert trial.rule().canary is None
     assert "decisions" in trial.last.why
+
+
+def test_the_time_that_a_shadow_takes_is_not_judged(trial):
+    registry, service, trial = trial
+    begin(registry, service, "shadow")
+    for _ in range(2000):
+        trial(ShadowAnswered("example", 1, 2, 4, 0.0, 0.001, 60.0, failed=False))
+    assert trial.rule().champion == 2
+    assert (trial.last.figures["canary_answers"], trial.last.figures["canary_late"]) == (2000, 0)
 
 
 def test_a_ruling_on_a_canary_that_was_replaced_is_not_carried_out(trial):

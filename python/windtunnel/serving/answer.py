@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -75,8 +75,8 @@ class Answer:
         The rows that went through the model.
     decisions : Decisions or None
         None when features were sent.
-    request : dict or None
-        The parsed request with bars; None when features were sent.
+    again : callable or None
+        Decides anew on the same bars, by the version it is given; None when features were sent.
     binary : bool
         Whether `content` is float32 numbers rather than JSON.
     """
@@ -84,7 +84,7 @@ class Answer:
     content: bytes
     scored: Scored
     decisions: Decisions | None = None
-    request: dict[str, Any] | None = None
+    again: Callable[[Predictor], Decisions] | None = None
     binary: bool = False
 
 
@@ -107,7 +107,9 @@ def answer_bars(
             "warnings": decisions.warnings,
         }
     )
-    return Answer(content, decisions.scored, decisions, request)
+    return Answer(
+        content, decisions.scored, decisions, lambda other: decide_request(other, request, None)
+    )
 
 
 def scores_reply(predictor: Predictor, scores: Float32Array) -> bytes:

@@ -27,6 +27,7 @@ from windtunnel.serving.faults import answer_errors
 from windtunnel.serving.follow import Follower
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.headers import SafeHeaders
+from windtunnel.serving.long_answers import LongAnswers
 from windtunnel.serving.outcomes import Decided, outcomes_router
 from windtunnel.serving.page import page
 from windtunnel.serving.service import Service
@@ -72,14 +73,17 @@ def create_app(
     metrics = PrometheusObserver(bus=bus)
     bus.subscribe(metrics, *PrometheusObserver.kinds)
     # What admin verbs let in is replayed in a process of its own.
-    store = Registry(registry, certify=apart.verify, bus=bus)
-    service = Service(store, name, alias, bus, exact=settings.exact)
+    service = Service(
+        Registry(registry, certify=apart.verify, bus=bus), name, alias, bus, exact=settings.exact
+    )
     follower = Follower(service)
     gate = Gate(settings)
     shadows = Shadows(bus)
     teller = Teller(bus)
     metrics.watch(teller)
-    predict = PredictEndpoint(service, settings, gate, shadows, teller)
+    metrics.watch(shadows)
+    long_answers = LongAnswers(service, settings.answer_seconds)
+    predict = PredictEndpoint(service, settings, gate, shadows, teller, long_answers)
 
     status, decided, trial = _listen(bus, service, settings)
 
@@ -123,7 +127,7 @@ def create_app(
     app.include_router(admin_router(service, follower, gate))
     app.include_router(outcomes_router(service, gate, decided, teller))
     _add_routes(app, service, metrics, predict, teller)
-    stream = StreamEndpoint(service, settings, gate, teller.note)
+    stream = StreamEndpoint(service, settings, gate, shadows, teller, long_answers)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream.serve))
 
     @app.get("/v1/status", response_model=schemas.Status)

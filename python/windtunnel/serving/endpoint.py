@@ -8,7 +8,6 @@ that has a short request whole may ask for its answer `at_once`, without a task 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from windtunnel.serving.batching import Batcher
 from windtunnel.serving.features import FLOAT32, read_features, read_float32
 from windtunnel.serving.gate import Gate
 from windtunnel.serving.headers import ANSWER_HEADERS, HeaderBlock
+from windtunnel.serving.long_answers import LongAnswers
 from windtunnel.serving.predictor import Predictor, Scored
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.reply import Reply, internal_error, problem, too_large
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 _LONG_JSON = 16 * 2**10
 _LONG_BINARY = 128 * 2**10
 AT_ONCE = 64 * 2**10  # bytes; what is longer is never answered at once
-_THREADS = 2
 _BINARY = FLOAT32.encode()
 STICKY_KEY = b"x-sticky-key"
 
@@ -64,10 +63,17 @@ class PredictEndpoint:
     gate : Gate
     shadows : Shadows
     teller : Teller
+    long_answers : LongAnswers
     """
 
     def __init__(
-        self, service: Service, settings: Settings, gate: Gate, shadows: Shadows, teller: Teller
+        self,
+        service: Service,
+        settings: Settings,
+        gate: Gate,
+        shadows: Shadows,
+        teller: Teller,
+        long_answers: LongAnswers,
     ) -> None:
         self._service = service
         self._settings = settings
@@ -76,7 +82,7 @@ class PredictEndpoint:
         self._note = teller.note
         self._limit = settings.max_body_bytes
         self._batcher = Batcher() if settings.micro_batching else None
-        self._threads = asyncio.Semaphore(_THREADS)
+        self._long = long_answers
         self._blocks: dict[tuple[int, bool], HeaderBlock] = {}
         # Rates are kept by address, which behind a proxy is in a header that the server reads.
         self._by_address = settings.requests_per_second is not None
@@ -107,11 +113,14 @@ class PredictEndpoint:
                 routes, predictor = self._pick(headers)
                 body = await self._read(headers, receive)
                 reader = _reader(headers)
-                if self._batcher is not None or _is_long(body, reader):
-                    given = await self._compute_later(predictor, body, reader)
-                else:
-                    given = _compute(predictor, body, reader, self._settings)
-                reply = self._reply(routes, predictor, given, headers, start, request_id)
+                try:
+                    given, begin = await self._compute(predictor, body, reader), start
+                except Exception as error:  # noqa: BLE001 - raised again unless a canary's
+                    champion, begin = routes.stand_in(predictor, error), time.perf_counter()
+                    given = await self._compute(champion, body, reader)
+                    self._service.note_stand_in(predictor.version, error, request_id)
+                    predictor = champion
+                reply = self._reply(routes, predictor, given, headers, begin, request_id)
             finally:
                 gate.under_way -= 1
         except ClientGone:
@@ -157,8 +166,14 @@ class PredictEndpoint:
             gate.enter()
             try:
                 routes, predictor = self._pick(headers)
-                given = _compute(predictor, body, reader, self._settings)
-                reply = self._reply(routes, predictor, given, headers, start, request_id)
+                try:
+                    given, begin = _compute(predictor, body, reader, self._settings), start
+                except Exception as error:  # noqa: BLE001 - raised again unless a canary's
+                    champion, begin = routes.stand_in(predictor, error), time.perf_counter()
+                    given = _compute(champion, body, reader, self._settings)
+                    self._service.note_stand_in(predictor.version, error, request_id)
+                    predictor = champion
+                reply = self._reply(routes, predictor, given, headers, begin, request_id)
             finally:
                 gate.under_way -= 1
         except Exception as error:  # noqa: BLE001 - it is logged, and told to the client
@@ -171,12 +186,14 @@ class PredictEndpoint:
             return routes, routes.champion
         return routes, routes.pick(headers.get(STICKY_KEY))
 
-    async def _compute_later(
-        self, predictor: Predictor, body: bytes, reader: Reader | None
-    ) -> Answer:
+    async def _compute(self, predictor: Predictor, body: bytes, reader: Reader | None) -> Answer:
         batcher = self._batcher
-        if batcher is None or _is_long(body, reader):
-            return await self._in_thread(predictor, body, reader)
+        if _is_long(body, reader):
+            return await self._long.compute(
+                predictor.version, _compute, predictor, body, reader, self._settings
+            )
+        if batcher is None:
+            return _compute(predictor, body, reader, self._settings)
         if reader is not None:
             rows = reader(body, predictor.row_names)
             scores = await batcher.score(predictor, rows)
@@ -233,22 +250,6 @@ class PredictEndpoint:
         if self._service.draining:
             reply.own.append((b"connection", b"close"))
         return reply
-
-    async def _in_thread(self, predictor: Predictor, body: bytes, reader: Reader | None) -> Answer:
-        seconds = self._settings.answer_seconds
-        try:
-            async with asyncio.timeout(seconds), self._threads:
-                return await asyncio.to_thread(_compute, predictor, body, reader, self._settings)
-        except TimeoutError:
-            raise Refusal(
-                "timeout",
-                None,
-                None,
-                f"computing the answer took more than {seconds:g} s",
-                "Send fewer rows, or try again when less is under way",
-                status=503,
-                headers={"retry-after": "1"},
-            ) from None
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         limit = self._limit

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from windtunnel.deployment.state import Canary, State
 from windtunnel.serving.predictor import Predictor
+from windtunnel.serving.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,21 @@ class Routes:
             return self.canary
         return self.champion
 
-    def shadow(self, key: bytes | None) -> Predictor | None:
-        """The version that also answers, unseen by the client."""
-        return self.canary if self._takes("shadow", key) else None
+    def stand_in(self, picked: Predictor, error: Exception) -> Predictor:
+        """The champion, to answer what a canary did not; its clients lose nothing by the trial.
+
+        Raises
+        ------
+        Exception
+            `error`, when the champion itself was picked, or no time is left for another try.
+        """
+        if picked is self.champion or (isinstance(error, Refusal) and error.status >= 500):
+            raise error
+        return self.champion
+
+    def shadow(self, key: bytes | None, draw: float | None = None) -> Predictor | None:
+        """The version that also answers, unseen by the client; parameters as for `pick`."""
+        return self.canary if self._takes("shadow", key, draw) else None
 
     def _takes(self, mode: str, key: bytes | None, draw: float | None = None) -> bool:
         share = self.share

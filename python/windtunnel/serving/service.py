@@ -99,6 +99,13 @@ class Service:
         """Tell observers that a version failed on a request."""
         self.bus.emit(PredictionFailed(self.model, version))
 
+    def note_stand_in(self, canary: int, error: Exception, request_id: str = "") -> None:
+        """Tell observers and the log of a request that a canary left to the champion."""
+        self.note_failure(canary)
+        crash = None if isinstance(error, Refusal) else error
+        extra = {"request_id": request_id, "version": canary, "problem": str(error)[:300]}
+        log.warning("the champion answered for the canary", exc_info=crash, extra=extra)
+
 
 def sole_name(registry: RegistryReader, name: str | None) -> str:
     """`name`, or the one model there is.

@@ -8,6 +8,7 @@ and counted.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,8 @@ import numpy.typing as npt
 from windtunnel.data.panel import Float32Array
 from windtunnel.deployment.manifest import Policy
 from windtunnel.events import EventBus, ShadowAnswered
-from windtunnel.serving import answer
+from windtunnel.monitoring.queued import QueueCounts
+from windtunnel.serving.answer import Answer
 from windtunnel.serving.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -33,37 +35,38 @@ class Shadows:
     capacity : int
         Answers that may wait.
 
-    Attributes
-    ----------
-    dropped : int
-        Answers that were not compared, since too many waited.
     """
 
+    name = "shadow"
+
     def __init__(self, bus: EventBus, capacity: int = 256) -> None:
-        self.dropped = 0
         self._bus = bus
         self._capacity = capacity
-        self._waiting = 0
+        self._waiting = self._compared = self._failed = self._dropped = 0
+        self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "shadow")
 
-    def submit(
-        self, champion: Predictor, canary: Predictor, given: answer.Answer, seconds: float
-    ) -> None:
+    def submit(self, champion: Predictor, canary: Predictor, given: Answer, seconds: float) -> None:
         """Let `canary` answer what `champion` answered with `given` in `seconds`."""
-        if self._waiting >= self._capacity:
-            self.dropped += 1
-            return
-        self._waiting += 1
+        with self._lock:
+            if self._waiting >= self._capacity:
+                self._dropped += 1
+                return
+            self._waiting += 1
         self._thread.submit(self._work, champion, canary, given, seconds)
+
+    @property
+    def counts(self) -> QueueCounts:
+        """What became of answers: a share that is dropped is not compared."""
+        return QueueCounts(self._compared, self._failed, self._dropped, self._waiting)
 
     def close(self) -> None:
         """Forget what waits, and wait for what is under way."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _work(
-        self, champion: Predictor, canary: Predictor, given: answer.Answer, seconds: float
-    ) -> None:
-        self._waiting -= 1
+    def _work(self, champion: Predictor, canary: Predictor, given: Answer, seconds: float) -> None:
+        with self._lock:
+            self._waiting -= 1
         start = time.thread_time()
         rows, differing, failed = 0, float("nan"), False
         try:
@@ -71,6 +74,8 @@ class Shadows:
         except Exception:  # a canary's fault is what is looked for
             failed = True
             log.exception("canary %d failed on a shadow request", canary.version)
+        self._failed += failed
+        self._compared += not failed
         spent = time.thread_time() - start
         self._bus.emit(
             ShadowAnswered(
@@ -86,16 +91,16 @@ class Shadows:
         )
 
 
-def compare(champion: Predictor, canary: Predictor, given: answer.Answer) -> tuple[int, float]:
+def compare(champion: Predictor, canary: Predictor, given: Answer) -> tuple[int, float]:
     """How many decisions both made, and the share of them that differ.
 
     Bars are decided on anew, state included, and the signs of exposures compared. Features
     are scored anew, and what each policy would do from flat compared; a canary that reads
     other features cannot answer and counts as failed.
     """
-    if given.decisions is not None and given.request is not None:
+    if given.decisions is not None and given.again is not None:
         mine = given.decisions.exposures
-        theirs = answer.decide_request(canary, given.request, None).exposures
+        theirs = given.again(canary).exposures
         both = ~(np.isnan(mine) | np.isnan(theirs))
         rows = int(both.sum())
         different = int((np.sign(mine) != np.sign(theirs))[both].sum())

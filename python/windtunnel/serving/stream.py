@@ -7,11 +7,9 @@ cannot be used is refused in words and leaves window and state as they were.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +17,25 @@ from urllib.parse import urlsplit
 from pydantic_core import to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from windtunnel.serving.answer import check_age, decide, decision_rows, read_json, read_state
+from windtunnel.serving.answer import (
+    Answer,
+    check_age,
+    decide,
+    decision_rows,
+    read_json,
+    read_state,
+)
 from windtunnel.serving.gate import Gate
-from windtunnel.serving.predictor import Predictor, Scored
+from windtunnel.serving.handover import State, hand_over
+from windtunnel.serving.long_answers import LongAnswers
+from windtunnel.serving.predictor import Decisions, Predictor
 from windtunnel.serving.refusal import Refusal
 from windtunnel.serving.reply import internal_error
+from windtunnel.serving.routing import Routes
 from windtunnel.serving.service import Service
 from windtunnel.serving.settings import Settings
+from windtunnel.serving.shadow import Shadows
+from windtunnel.serving.telling import Teller
 from windtunnel.serving.window import Window
 
 log = logging.getLogger(__name__)
@@ -34,16 +44,28 @@ _SHAPE = 'Send {"bars": ...}, and with the first bars "state" if a position is h
 _LONG = 16 * 2**10
 _TRY_LATER = 1013
 
-Tell = Callable[[Predictor, Scored, float], None]
-
 
 @dataclass(slots=True)
 class Stream:
-    """What is remembered of one connection."""
+    """What is remembered of one connection; `version` is the one that gave the state."""
 
     draw: float = field(default_factory=random.random)
     window: Window = field(default_factory=Window)
-    state: Mapping[str, int | str] = field(default_factory=dict)
+    state: State = field(default_factory=dict)
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An answer to a message, and what the stream remembers once it is given.
+
+    `answer` is None while bars are lacking, and `content` then says how many.
+    """
+
+    content: bytes
+    window: Window
+    state: State
+    answer: Answer | None
 
 
 class StreamEndpoint:
@@ -51,18 +73,26 @@ class StreamEndpoint:
 
     Parameters
     ----------
-    service, settings, gate
+    service, settings, gate, shadows, teller, long_answers
         As for `PredictEndpoint`.
-    tell : callable
-        Tells observers of an answer.
     """
 
-    def __init__(self, service: Service, settings: Settings, gate: Gate, tell: Tell) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        gate: Gate,
+        shadows: Shadows,
+        teller: Teller,
+        long_answers: LongAnswers,
+    ) -> None:
         self.open = 0
         self._service = service
         self._settings = settings
         self._gate = gate
-        self._tell = tell
+        self._shadows = shadows
+        self._teller = teller
+        self._long = long_answers
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection to its end."""
@@ -98,62 +128,105 @@ class StreamEndpoint:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text") or message.get("bytes") or ""
+            picked = None
             try:
                 self._gate.check(headers, address, "predict")
                 self._gate.enter()
                 try:
-                    predictor = self._service.ready().pick(key, stream.draw)
-                    if len(text) <= _LONG:
-                        reply = self._answer(stream, predictor, text)
-                    else:
-                        reply = await asyncio.to_thread(self._answer, stream, predictor, text)
+                    routes = self._service.ready()
+                    picked = routes.pick(key, stream.draw)
+                    reply = await self._respond(stream, routes, picked, text, key, request_id)
                 finally:
                     self._gate.leave()
             except Refusal as refusal:
                 self._service.note_refusal(refusal, request_id)
                 reply = refusal.body()
             except Exception:
+                if picked is not None:
+                    self._service.note_failure(picked.version)
                 log.exception("a bar of a stream failed", extra={"request_id": request_id})
                 reply = internal_error().body()
             await websocket.send_text(reply.decode())
 
-    def _answer(self, stream: Stream, predictor: Predictor, text: str | bytes) -> bytes:
+    async def _respond(
+        self,
+        stream: Stream,
+        routes: Routes,
+        picked: Predictor,
+        text: str | bytes,
+        key: bytes | None,
+        request_id: str,
+    ) -> bytes:
+        """Answer a message; the stream remembers it only if that comes about."""
+        predictor, begin = picked, time.perf_counter()
+        try:
+            step = await self._compute(stream, predictor, text)
+        except Exception as error:  # noqa: BLE001 - raised again unless a canary's
+            predictor, begin = routes.stand_in(picked, error), time.perf_counter()
+            step = await self._compute(stream, predictor, text)
+            self._service.note_stand_in(picked.version, error, request_id)
+        stream.window, stream.state, stream.version = step.window, step.state, predictor.version
+        given = step.answer
+        if given is not None and given.decisions is not None:
+            seconds = time.perf_counter() - begin
+            self._teller.note(predictor, given.scored, seconds)
+            shadow = routes.shadow(key, stream.draw)
+            before = len(step.window) - len(given.decisions.timestamps)
+            # One that looks further back than this stream yet goes is not to blame for that.
+            if shadow is not None and shadow.bundle.manifest.warmup <= before:
+                self._shadows.submit(predictor, shadow, given, seconds)
+        return step.content
+
+    async def _compute(self, stream: Stream, predictor: Predictor, text: str | bytes) -> Step:
+        if len(text) <= _LONG:
+            return self._step(stream, predictor, text)
+        return await self._long.compute(predictor.version, self._step, stream, predictor, text)
+
+    def _step(self, stream: Stream, predictor: Predictor, text: str | bytes) -> Step:
+        """Work on copies: whatever is raised, or comes too late, leaves the stream as it was."""
         from windtunnel.serving.bars import read_bars  # noqa: PLC0415 - loads polars
 
-        start = time.perf_counter()
         request = _parse(text)
         manifest = predictor.bundle.manifest
-        state = stream.state
+        window, state = stream.window.copy(), stream.state
+        warnings: tuple[str, ...] = ()
+        begins = not len(window)
         if "state" in request:
-            if len(stream.window):
+            if not begins:
                 raise Refusal(
                     "state", "state", None, "goes with the first bars alone", "Leave it out"
                 )
             state = request["state"]
+        elif stream.version != predictor.version:
+            state, warnings = hand_over(state, predictor)
         before = read_state(state or None, predictor)
         bars = read_bars(request["bars"], manifest.symbols)
         check_age(bars.timestamps[-1], self._settings.max_age_seconds, "bars.timestamp")
-        begins = not len(stream.window)
-        window = stream.window if not begins else Window()
         window.append(bars, manifest.warmup)
         # The first bars are history up to the last one; later, each bar is decided on.
         first = max(len(window) - (1 if begins else bars.bars), manifest.warmup)
         needs = max(0, manifest.warmup + 1 - len(window))
-        reply: dict[str, Any] = {**predictor.head, "needs": needs, "decisions": (), "warnings": ()}
-        try:
-            if not needs:
-                decisions = decide(predictor, window.panel(manifest.symbols), first, before)
-                state = decisions.state
-                reply |= {"decisions": decision_rows(decisions), "warnings": decisions.warnings}
-        except Exception:
-            window.drop(bars.bars)
-            raise
+        reply: dict[str, Any] = {
+            **predictor.head, "needs": needs, "decisions": (), "warnings": warnings, "state": state,
+        }  # fmt: skip
+        if needs:
+            return Step(to_json(reply), window, state, None)
+        decisions = decide(predictor, window.panel(manifest.symbols), first, before)
         window.trim()
-        stream.window, stream.state = window, state
-        content = to_json({**reply, "state": state})
-        if not needs:
-            self._tell(predictor, decisions.scored, time.perf_counter() - start)
-        return content
+        reply |= {
+            "decisions": decision_rows(decisions),
+            "warnings": (*warnings, *decisions.warnings),
+            "state": decisions.state,
+        }
+        content, decided = to_json(reply), len(decisions.timestamps)
+
+        def again(other: Predictor) -> Decisions:
+            start, _ = hand_over(state, other)
+            panel = window.panel(other.bundle.manifest.symbols)
+            return decide(other, panel, panel.bars - decided, read_state(start or None, other))
+
+        answer = Answer(content, decisions.scored, decisions, again)
+        return Step(content, window, decisions.state, answer)
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:

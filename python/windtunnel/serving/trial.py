@@ -11,7 +11,7 @@ from windtunnel.deployment.state import State
 from windtunnel.errors import RegistryError
 from windtunnel.events import Event, PredictionFailed, PredictionServed, ShadowAnswered
 from windtunnel.monitoring.canary_action import act
-from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling
+from windtunnel.monitoring.canary_judge import CanaryJudge, Ruling, Tally
 from windtunnel.monitoring.canary_terms import Terms
 from windtunnel.serving.service import Service
 
@@ -106,12 +106,10 @@ class CanaryTrial:
 
 
 def _note_shadow(judge: CanaryJudge, event: ShadowAnswered) -> None:
-    judge.answered("champion", event.champion_seconds)
-    if event.failed:
-        judge.failed("canary")
-        return
-    judge.answered("canary", event.canary_seconds)
-    if event.rows:
+    # None is late: the champion's time is that of a client, the canary's that of a processor.
+    judge.counted("champion", Tally(1))
+    judge.counted("canary", Tally(1, failed=int(event.failed)))
+    if event.rows and not event.failed:
         # Rows of one request are not independent: a request counts as one, and differs with
         # the chance that one of its decisions, drawn at random, does.
         judge.compared(1, int(random.random() < event.differing))  # noqa: S311 - no secret

@@ -28,7 +28,7 @@ class Window:
         return len(self._rows)
 
     def append(self, panel: Panel, warmup: int) -> None:
-        """Add the bars of `panel`; `trim` or `drop` follows.
+        """Add the bars of `panel`; `trim` follows.
 
         Raises
         ------
@@ -55,10 +55,11 @@ class Window:
         while len(self._rows) > self._most:
             self._rows.popleft()
 
-    def drop(self, count: int) -> None:
-        """Take back the last `count` timestamps."""
-        for _ in range(count):
-            self._rows.pop()
+    def copy(self) -> Window:
+        """Another window of the same bars: what is added to one is not in the other."""
+        other = Window()
+        other._rows, other._most = self._rows.copy(), self._most
+        return other
 
     def panel(self, symbols: Sequence[str]) -> Panel:
         """The window as a request with the same bars would give it.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from windtunnel import artifacts, delivery, events, presentation, records
 from windtunnel.findings import TrialTable, Work, find
 from windtunnel.memory_bank import MemoryBank, Remember
 
 
-def conclude(work: Work, force_reason: str | None) -> str:
-    """Carry a study whose trials are done to its end; return the verdict's headline."""
+def conclude(work: Work, force_reason: str | None, registry: str | Path | None = None) -> str:
+    """Carry a study whose trials are done to its end; return the verdict's headline.
+
+    Its champion goes into `registry`, or that of the workspace.
+    """
     run = work.run
     table = TrialTable.read(run, work.course)
     run.write_table("trials.parquet", table.trials)
@@ -32,7 +37,7 @@ def conclude(work: Work, force_reason: str | None) -> str:
     work.begin("register")
     bank.initialise()
     work.bus.subscribe(Remember(bank), *Remember.kinds)
-    version, state, refusal = delivery.register(run, bundle, work.bus)
+    version, state, refusal = delivery.register(run, bundle, work.bus, registry)
     promote = f"windtunnel promote {state.name} {version}"
     if refusal:
         work.bus.emit(

@@ -257,8 +257,12 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State, str]:
-    """Register the bundle; one that is there already keeps its number.
+def register(
+    run: Run, bundle: Path, bus: EventBus, location: str | Path | None = None
+) -> tuple[int, State, str]:
+    """Register the bundle, in the workspace's registry or at `location`.
+
+    One that is there already keeps its number.
 
     While nothing has served, a version that passes the gate of promotion becomes champion:
     there is nothing that it could displace. One that the gate refuses is kept and serves
@@ -274,7 +278,7 @@ def register(run: Run, bundle: Path, bus: EventBus) -> tuple[int, State, str]:
     str
         Why the gate refused it, when it was asked and did.
     """
-    registry = Registry(run.path.parent.parent / "registry", bus=bus)
+    registry = Registry(location or run.path.parent.parent / "registry", bus=bus)
     note = f"study {run.id}"
     version = registry.register(bundle, note=note)
     name = read_verified(bundle)[0].name

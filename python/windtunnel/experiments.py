@@ -163,6 +163,7 @@ class Study:
         observers: Sequence[events.Observer] = (),
         fresh: bool = False,
         open_holdout: str | None = None,
+        registry: str | Path | None = None,
     ) -> StudyResult:
         """Carry the study out, or go on where an earlier attempt stopped.
 
@@ -181,6 +182,8 @@ class Study:
         open_holdout : str, optional
             Reason for reading a holdout that an earlier run has read. Recorded, and shown in
             every later report. Each look makes the holdout worth less.
+        registry : path or URL, optional
+            Where the champion is registered; the workspace's own registry when absent.
 
         Raises
         ------
@@ -188,7 +191,7 @@ class Study:
             Any of its subclasses: see `windtunnel.errors`.
         """
         run = self._directory(Path(workspace), fresh=fresh)
-        return _carry_out(run, observers, open_holdout, self.file)
+        return _carry_out(run, observers, open_holdout, self.file, registry)
 
     def _directory(self, workspace: Path, *, fresh: bool) -> Run:
         """The run's directory, made now or by an earlier attempt; all else is read from it."""
@@ -228,10 +231,12 @@ def _carry_out(
     observers: Sequence[events.Observer],
     open_holdout: str | None,
     given: StudyFile | None = None,
+    registry: str | Path | None = None,
 ) -> StudyResult:
     """All stages of a run, each skipped where its outcome is on disk.
 
-    `given` is the study of this attempt, None for the one that the directory holds.
+    `given` is the study of this attempt, None for the one that the directory holds; `registry`
+    is None for that of the workspace.
     """
     if run.complete:
         return StudyResult.load(run)
@@ -263,7 +268,7 @@ def _carry_out(
             return Pipeline(course, own_trainer(task, course.study, study.study.seed))
 
         work = Work(run, course, gated, folds, pipeline, bus, beside)
-        final = conclusion.conclude(work, open_holdout)
+        final = conclusion.conclude(work, open_holdout, registry)
         run.seal()
         bus.emit(events.StudyFinished(str(run.path), final))
     result = StudyResult.load(run)

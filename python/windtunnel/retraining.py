@@ -134,7 +134,7 @@ def retrain(
         bus.emit(RetrainDecided(name, begins=False, why=f"{why}. {error.problem}"))
         raise
     bus.emit(RetrainDecided(name, begins=True, why=why))
-    result = Study(study, bars=bars).run(workspace, observers=observers)
+    result = Study(study, bars=bars).run(workspace, observers=observers, registry=registry)
     told = EventBus(observers)
     told.subscribe(Remember(bank, clock=lambda: moment), *Remember.kinds)
     kept = Registry(registry or workspace / "registry", bus=told)

@@ -81,3 +81,14 @@ def test_the_first_that_passes_serves_whatever_was_refused_before(register):
     # From here on every version waits.
     version, state, refusal = register(CANDIDATE)
     assert (version, state.champion, refusal) == (4, 3, "")
+
+
+def test_a_registry_elsewhere_is_the_only_one(variants, tmp_path, monkeypatch):
+    monkeypatch.setattr(Registry.__init__, "__kwdefaults__", {"certify": passes, "bus": None})
+    (bundle,) = variants(tmp_path, 1, evidence=CANDIDATE)
+    elsewhere = tmp_path / "elsewhere"
+    run = Run(tmp_path / "workspace" / "runs" / "run-1")
+    version, state, refusal = delivery.register(run, bundle, EventBus(), elsewhere)
+    assert (version, state.champion, refusal) == (1, 1, "")
+    assert Registry(elsewhere).state("example") == state
+    assert not (tmp_path / "workspace").exists()

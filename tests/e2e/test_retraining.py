@@ -130,16 +130,20 @@ def judged(registry: Registry, failing: float) -> Any:
 @pytest.mark.slow
 def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
     own, everything = planted_bars()
-    first = wt.Study.from_dict(STUDY, bars=own).run(tmp_path)
+    place = tmp_path / "elsewhere"  # services and studies may share a registry of their own
+    first = wt.Study.from_dict(STUDY, bars=own).run(tmp_path, registry=place)
     bank = MemoryBank(tmp_path / "memory_bank")
     bus = EventBus()
     bus.subscribe(Remember(bank), *Remember.kinds)
-    registry = Registry(tmp_path / "registry", bus=bus)
+    registry = Registry(place, bus=bus)
     assert registry.state("planted").champion == 1
     assert registry.history("planted")[-1]["forced"] == [], "it passed the gate by itself"
 
     trigger = RetrainOnAlert(
-        lambda: newest_run(tmp_path, "planted"), lambda: everything, SETTINGS.retrain
+        lambda: newest_run(tmp_path, "planted"),
+        lambda: everything,
+        SETTINGS.retrain,
+        registry=place,
     )
     alerts: list[AlertRaised] = []
     bus.subscribe(alerts.append, AlertRaised)
@@ -170,6 +174,7 @@ def test_from_a_shift_to_a_new_champion_and_back(tmp_path: Path) -> None:
     assert state.champion == 1
     assert state.canary is not None
     assert (state.canary.version, state.canary.weight) == (2, 0.2)
+    assert not (tmp_path / "registry").exists(), "it is registered once, where it serves"
 
     # The judge promotes a canary that is as good, and withdraws one that fails.
     assert judged(registry, failing=0.0).champion == 2

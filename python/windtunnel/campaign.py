@@ -24,6 +24,7 @@ import polars as pl
 from windtunnel import events, interrupts
 from windtunnel.assessor import Assessor, Past
 from windtunnel.errors import TrainingError
+from windtunnel.feasibility import check_space
 from windtunnel.ledger import Ledger
 from windtunnel.rungs import Assessed
 from windtunnel.runs import Run
@@ -114,11 +115,15 @@ class Campaign:
 
         Raises
         ------
+        SearchSpaceError
+            There are no trials yet, and some point of the space cannot be tried.
         TrainingError
             Every trial failed.
         """
         study = self.assessor.study
         done = [table for table, _ in self.run.cohorts()]
+        if not done:
+            check_space(self.assessor)
         looks_back = study.tuning.pruner in LOOK_BACK
         past = past_of(done) if looks_back else []
         tally = Tally()

@@ -29,7 +29,7 @@ from windtunnel.judgement import choose_champion
 from windtunnel.protocols import TrainingTask
 from windtunnel.runs import Run, run_id
 from windtunnel.shared_parts import help_with
-from windtunnel.supervised_rival import supervised_rival
+from windtunnel.supervised_rival import rival_study, supervised_rival
 from windtunnel.trainers import compiling, devices
 from windtunnel.trainers.own import own_trainer
 from windtunnel.validation import Pipeline
@@ -256,6 +256,8 @@ def _carry_out(
 
         bus.emit(events.StageStarted("prepare", f"{panel.bars} bars x {panel.instruments}"))
         assessor = assessor_for(study, panel)
+        if study.training.trainer == "rl":
+            rival_study(study)  # what is wrong with it is told before the search, not after
         with compiling.counted() as compiled, executor_of(run, assessor) as executor:
             Campaign(run, assessor, executor, bus).carry_out()
         if compiled.prepared:  # otherwise an earlier attempt ended the search

@@ -35,7 +35,8 @@ def rival_study(study: StudyFile) -> StudyFile:
     """The supervised study beside a study whose policies learn by trading.
 
     It searches how to train and when to trade, and, where the policy's study does, the leverage
-    and the groups of features; it has as many trials as `rl.supervised_trials` says.
+    and the groups of features: at all times, where that hangs on how the policy learns. It has as
+    many trials as `rl.supervised_trials` says.
     """
     raw = study.model_dump(mode="json", exclude_none=True)
     for table in ("rl", "audit", "tuning"):
@@ -43,11 +44,12 @@ def rival_study(study: StudyFile) -> StudyFile:
     without = {"policy.enter", "policy.exit"} if study.model.head == "sharpe" else set()
     if study.model.family == "linear":
         without.add("training.dropout")
-    raw["search"] = {name: given for name, given in _LEARNING.items() if name not in without} | {
+    search = {name: given for name, given in _LEARNING.items() if name not in without} | {
         name: given
         for name, given in raw["search"].items()
         if name == "policy.leverage" or name.startswith("features.")
     }
+    raw["search"] = {name: _without_strangers(given, search) for name, given in search.items()}
     trials = study.rl.supervised_trials
     raw["study"] |= {
         "name": f"{study.study.name[:52]}-supervised",
@@ -57,6 +59,14 @@ def rival_study(study: StudyFile) -> StudyFile:
     raw["training"]["trainer"] = "supervised"
     raw["tuning"] = {"storage": "memory"}
     return parse_study(raw)
+
+
+def _without_strangers(given: dict[str, Any], search: dict[str, Any]) -> dict[str, Any]:
+    """A dimension whose `when` speaks of other dimensions of this search alone."""
+    when = {name: values for name, values in given.get("when", {}).items() if name in search}
+    return {name: value for name, value in given.items() if name != "when"} | (
+        {"when": when} if when else {}
+    )
 
 
 def supervised_rival(run: Run, assessor: Assessor, bus: events.EventBus) -> TrialTable | None:

@@ -91,6 +91,16 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         {"training.learning_rate": {"low": 0.0, "high": 0.1, "log": True}},
         ["training.learning_rate", "log needs low above zero"],
     ),
+    (
+        "search",
+        {"model.width": {"low": 8, "high": 64}},
+        ["search.model.width", "takes whole numbers, got 8", "Add integer = true"],
+    ),
+    (
+        "search",
+        {"label.horizon": {"choices": [2.5, 5.0]}},
+        ["search.label.horizon", "whole numbers", "got 2.5", "decimal point"],
+    ),
     ("search", {"training.dropout": {"choices": [0.1]}}, ["training.dropout", "at least 2"]),
     ("search", {"training.dropout": {"low": 0.1}}, ["training.dropout", "high", "missing"]),
     ("search", {"training.dropout": {**DIMENSION, "step": 1}}, ["training.dropout.step"]),

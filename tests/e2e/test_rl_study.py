@@ -15,7 +15,9 @@ import polars as pl
 import pytest
 from websockets.sync.client import connect
 
+from windtunnel import experiments
 from windtunnel.assessor import assessor_for
+from windtunnel.config import StudyFile, parse_study
 from windtunnel.course import prepare
 from windtunnel.course import window as part
 from windtunnel.data.align import to_panel
@@ -24,7 +26,7 @@ from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.registry import Registry
 from windtunnel.deployment.replay import replay
 from windtunnel.deployment.session import pack, unpack
-from windtunnel.errors import BundleError
+from windtunnel.errors import BundleError, SearchSpaceError
 from windtunnel.events import EventBus
 from windtunnel.experiments import Study, resume
 from windtunnel.judgement import choose_champion
@@ -123,6 +125,31 @@ def test_the_supervised_trials_are_made_once_and_are_those_of_a_study(result, mo
     monkeypatch.setattr(BucketTrainer, "fit", None)  # whatever trains again fails
     table = supervised_rival(result.run, assessor_for(study, result_panel(result)), EventBus())
     assert len(table.trials) == 6
+
+
+def test_a_rival_asks_for_nothing_that_it_does_not_search() -> None:
+    search = RAW["search"] | {
+        "rl.discount": {"choices": [0.9, 0.95]},
+        "policy.leverage": {"low": 0.5, "high": 1.0, "when": {"rl.discount": [0.9]}},
+        "features.return": {
+            "choices": [True, False],
+            "when": {"features.volatility": [True], "rl.discount": [0.9]},
+        },
+    }
+    features = {"use": ["return_1", "volatility_20", "rsi_14"]}
+    own = rival_study(parse_study(RAW | {"features": features, "search": search}))
+    assert own.search["policy.leverage"].when is None
+    assert own.search["features.return"].when == {"features.volatility": (True,)}
+
+
+def test_a_rival_that_cannot_be_made_is_told_before_the_search(monkeypatch, tmp_path) -> None:
+    def refused(study: StudyFile) -> StudyFile:
+        raise SearchSpaceError("search: no rival")
+
+    monkeypatch.setattr(experiments, "rival_study", refused)
+    with pytest.raises(SearchSpaceError, match="no rival"):
+        Study.from_dict(RAW).run(tmp_path)
+    assert not list((tmp_path / "runs").glob("*/cohorts/*"))
 
 
 def result_panel(result):

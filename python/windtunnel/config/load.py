@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from windtunnel.config.search import Value
-from windtunnel.config.study import Choice, Dimension, Section, StudyFile
+from windtunnel.config.study import Choice, Dimension, FloatRange, Section, StudyFile
 from windtunnel.config.tuning import WITHOUT_INFLUENCE
 from windtunnel.errors import SearchSpaceError, StudyFileError
 
@@ -93,7 +93,15 @@ def _check_dimension(study: StudyFile, name: str, dimension: Dimension) -> None:
         try:
             type(section).model_validate({**section.model_dump(), field: value})
         except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"]
+            first = error.errors(include_url=False)[0]
+            if first["type"] in {"int_type", "int_from_float"}:
+                raise SearchSpaceError(
+                    f"search.{name}: {name} takes whole numbers, got {_shown(value)}",
+                    "Add integer = true to the range"
+                    if isinstance(dimension, FloatRange)
+                    else "Write the choices without a decimal point",
+                ) from None
+            reason = first["msg"]
             raise SearchSpaceError(
                 f"search.{name}: value {_shown(value)} is outside what {name} allows ({reason})",
                 "Narrow the range",

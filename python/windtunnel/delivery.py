@@ -163,6 +163,7 @@ def export(found: Findings, path: Path) -> None:
             level=found.verdict.level,
             holdout_read=found.holdout is not None,
             earlier_looks=len(found.earlier_looks),
+            seal=found.seal,
         ),
         model=program.specification
         if program
@@ -223,6 +224,11 @@ def export_again(source: Path, path: Path) -> ReplayCertificate:
     bars = reference[REFERENCE_BAR].to_numpy() if REFERENCE_BAR in reference.columns else None
     kept = {name: getattr(manifest, name) for name in _KEPT}
     kept["metrics"] = {k: math.nan if v is None else v for k, v in manifest.metrics.items()}
+    if not path.parent.is_dir():
+        raise BundleError(
+            f"{str(path.parent)!r} is not a directory, so nothing can be written to {path.name!r}",
+            "Make it first, or name another place",
+        )
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         export_bundle(
             Path(scratch) / "bundle",

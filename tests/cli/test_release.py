@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import importlib.util
 import json
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -54,7 +55,9 @@ def windtunnel(*arguments):
 def test_from_registration_to_rollback(bundles, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     MemoryBank("memory_bank").initialise()
-    for number, bundle in enumerate(bundles[:3], start=1):
+    finished = tmp_path / "run"  # which holds its bundle
+    shutil.copytree(bundles[0], finished / "bundle")
+    for number, bundle in enumerate([finished, *bundles[1:3]], start=1):
         told = windtunnel("register", bundle, "--reason", "tried")
         assert told == {"model": "example", "version": number}
     first = windtunnel("promote", "example", 1, "--reason", "the first", "--who", "ada")
@@ -223,6 +226,9 @@ def test_bundles_are_inspected_verified_and_exported(bundles, tmp_path, monkeypa
     with pytest.raises(BundleError, match=r"does not replay: .* Equity differs on 80 of 80"):
         windtunnel("bundle", "verify", bundles[3])
     kept = Path(__file__).parents[1] / "data" / "bundles" / "2026-11-25"
+    done = CliRunner().invoke(app, ["export", str(kept), "no/such/again"])
+    assert isinstance(done.exception, BundleError)
+    assert "'no/such' is not a directory" in str(done.exception)
     done = CliRunner().invoke(app, ["export", str(kept), "again"])
     assert "exposures are equal" in done.stdout
     assert windtunnel("bundle", "verify", "again")["decisions"]["ok"]

@@ -110,3 +110,10 @@ def test_the_environment_names_a_model_where_the_command_does_not(asked, monkeyp
         asked()
     asked("other")
     assert asked.names == [None, "us_equities", "other"]
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_cannot_be_is_refused(asked, port):
+    with pytest.raises(SystemExit) as ended:
+        asked("--port", port)
+    assert ended.value.code == 2

@@ -205,7 +205,11 @@ GATE = {
     "holdout": {"level": "candidate", "holdout_read": True, "earlier_looks": 2},
     "both": {"level": "no_edge", "holdout_read": False, "earlier_looks": 1},
     "unknown": None,
-}
+    "sealed": {
+        "level": "candidate", "holdout_read": False, "earlier_looks": 0,
+        "seal": "sealed: not opened, since audits failed (leak)",
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -229,6 +233,21 @@ def test_gate_refuses_and_force_is_recorded(variants, tmp_path, case, rules):
     registry.promote("example", 1, why="a drill", force=True)
     entry = registry.history("example")[-1]
     assert (entry["forced"], entry["why"]) == (rules, "a drill")
+
+
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        ("sealed", "did not read it: sealed: not opened, since audits failed"),
+        ("both", "did not read it: an audit failed, or earlier runs had read it"),
+        ("holdout", "it was read 2 times before this study read it"),
+    ],
+)
+def test_the_gate_says_why_a_holdout_confirms_nothing(variants, tmp_path, case, told):
+    registry = Registry(tmp_path / "registry", certify=passes)
+    registry.register(variants(tmp_path, 1, evidence=GATE[case])[0], note="")
+    with pytest.raises(PromotionRefusedError, match=f"holdout: .*{told}"):
+        registry.promote("example", 1, why="hope")
 
 
 def test_a_failed_replay_cannot_be_forced(variants, tmp_path):

@@ -14,6 +14,8 @@ import time
 import httpx
 import numpy as np
 import pytest
+import websockets.exceptions
+import websockets.sync.client
 
 SERVE = """
 import sys, time
@@ -173,6 +175,25 @@ def test_no_request_can_forge_a_line_of_the_log(server):
         record.get("request_id") == "mine-1" and record["message"] == "answered"
         for record in records
     )
+
+
+def test_a_stream_that_is_turned_away_is_no_error_of_the_service(server):
+    port, client, lines = server
+    with (
+        pytest.raises(websockets.exceptions.InvalidStatus),
+        websockets.sync.client.connect(f"ws://127.0.0.1:{port}/v1/stream", origin="http://evil"),
+    ):
+        pass
+    client.post("/v1/predict", content=BODY, headers={"x-request-id": "after-it"})
+    deadline = time.monotonic() + 20
+    while not any("after-it" in line for line in lines):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    records = [json.loads(line) for line in lines]
+    assert any(record.get("reason") == "forbidden" for record in records)
+    assert not any("handshake" in record["message"] for record in records)
+    (where,) = [record for record in records if "answering on" in record["message"]]
+    assert f"http://127.0.0.1:{port}" in where["message"]
 
 
 def test_rows_of_requests_that_arrive_together_get_their_own_scores(server, example):

@@ -228,3 +228,14 @@ def test_rows_without_bars_are_not_remembered():
     blank = np.zeros((2, 1), np.float32)
     remembers(RowsScored("m", 1, blank, blank[:, 0]))
     assert remembers.join("m", [(moment(0), "a", 1.0)]).unknown == 1
+
+
+def test_a_body_under_another_content_type_is_refused_by_its_header(client):
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        response = client.post("/v1/outcomes", content=b"{}", headers={"content-type": kind})
+        assert response.status_code == 422
+        problem = response.json()
+        assert (problem["field"], problem["value"]) == ("content-type", kind)
+        assert "content-type: application/json" in problem["remedy"]
+    wrong = client.post("/v1/outcomes", json=[1]).json()
+    assert wrong["field"] == "body", "what is JSON, but of another shape, is to blame itself"

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from windtunnel.cli import show
+from windtunnel.cli.bundle import bundle_of
 
 if TYPE_CHECKING:
     from windtunnel.deployment.registry import Registry
@@ -52,7 +53,7 @@ def open_registry(workspace: Path, location: str | None) -> Registry:
 
 
 def register(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle, or of a finished run.")],
     reason: Reason = "",
     workspace: Workspace = Path(),
     location: Location = None,
@@ -60,9 +61,9 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Replay a bundle and keep a copy of it as the next version of its model."""
-    registry = open_registry(workspace, location)
-    number = registry.register(bundle, note=reason, who=who)
-    found = registry.find(bundle)
+    registry, path = open_registry(workspace, location), bundle_of(bundle)
+    number = registry.register(path, note=reason, who=who)
+    found = registry.find(path)
     name = "" if found is None else found.name
     if as_json:
         print(json.dumps({"model": name, "version": number}))  # noqa: T201

@@ -21,7 +21,9 @@ def serve(
     location: release.Location = None,
     version: Annotated[str, typer.Option(help="A version number or an alias.")] = "champion",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
     tokens: Annotated[
         Path | None,
         typer.Option(

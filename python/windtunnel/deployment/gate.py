@@ -46,7 +46,9 @@ def examine(manifest: Manifest, *, replays: bool, certificate: str) -> tuple[Fin
         verdict = Finding("verdict", evidence.level == "candidate", manifest.verdict)
         looks = evidence.earlier_looks
         if not evidence.holdout_read:
-            holdout = Finding("holdout", False, "an earlier run read it; nothing confirms this one")
+            unread = "an audit failed, or earlier runs had read it"
+            sentence = f"this study did not read it: {evidence.seal or unread}"
+            holdout = Finding("holdout", False, sentence)
         elif looks:
             times = "once" if looks == 1 else f"{looks} times"
             holdout = Finding("holdout", False, f"it was read {times} before this study read it")

@@ -81,12 +81,14 @@ class Evidence(_Part):
     """What the study allows one to believe, for the gate in front of production.
 
     `level` is that of the study's verdict. `holdout_read` is whether this study read the
-    sealed holdout, `earlier_looks` how often its bars had been read before.
+    sealed holdout, `earlier_looks` how often its bars had been read before, `seal` how that
+    came about in words; bundles of earlier versions have none.
     """
 
     level: Literal["no_edge", "weak", "candidate"]
     holdout_read: bool
     earlier_looks: int = Field(ge=0)
+    seal: str = ""
 
 
 class Account(_Part):

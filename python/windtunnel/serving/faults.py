@@ -44,8 +44,13 @@ def answer_errors(app: FastAPI) -> None:
         ).response()
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # was not parsed
+            kind = request.headers.get("content-type", "")
+            remedy = "Send it with the header 'content-type: application/json'"
+            problem = "is not that of JSON, so the body was not read"
+            return Refusal("content_type", "content-type", kind, problem, remedy).response()
         field = ".".join(map(str, first["loc"]))
         remedy = "The parameters are listed in /openapi.json"
         return Refusal("parameter", field, first.get("input"), first["msg"], remedy).response()

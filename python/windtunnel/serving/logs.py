@@ -7,6 +7,7 @@ escaped by JSON, so that no request can forge a line or recolour a terminal.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 
@@ -41,6 +42,7 @@ def logging_config(level: str = "info") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": formatter},
+        "filters": {"denials": {"()": lambda: _is_no_denial}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
@@ -52,10 +54,15 @@ def logging_config(level: str = "info") -> dict[str, Any]:
         "loggers": {
             "windtunnel": {"handlers": ["stderr"], "level": severity, "propagate": False},
             "uvicorn": {"handlers": ["stderr"], "level": severity, "propagate": False},
-            "uvicorn.error": {"level": severity},
+            "uvicorn.error": {"level": severity, "filters": ["denials"]},
             "uvicorn.access": {"handlers": ["stderr"], "level": severity, "propagate": False},
         },
     }
+
+
+def _is_no_denial(record: logging.LogRecord) -> bool:
+    """Uvicorn takes a stream that was turned away, which the service has logged, for a fault."""
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def _without_colours(_: Any, __: str, record: Any) -> Any:

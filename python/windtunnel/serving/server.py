@@ -20,7 +20,10 @@ from windtunnel.serving.protocol import READ_ONCE_MORE, deadlined
 from windtunnel.serving.schemas import PREDICT
 from windtunnel.serving.service import Service, sole_name
 from windtunnel.serving.settings import Settings
+from windtunnel.serving.sockets import listen
 from windtunnel.serving.start import share_compilations
+
+log = logging.getLogger(__name__)
 
 # A thread that loads a version gives up the interpreter this soon to the one that answers.
 _SWITCH_SECONDS = 0.001
@@ -61,19 +64,20 @@ def serve(
     ------
     RegistryError, BundleError
         There is nothing to serve: found before the port opens.
+    ServiceError
+        The port cannot be had, or there is no such host.
     """
     settings = Settings() if settings is None else settings
     store = Registry(registry)
     name = sole_name(store, name)
     store.resolve(name, alias)
+    sockets = listen(host, port)
     share_compilations()
     logging.captureWarnings(True)  # a library's warning is a line of the log like any other
     app = create_app(registry, name, alias, settings=settings, bus=bus)
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=deadlined(
             settings.header_seconds,
             settings.body_seconds,
@@ -94,7 +98,7 @@ def serve(
         timeout_graceful_shutdown=round(settings.drain_seconds),
     )
     with signals.end_quietly():
-        DrainingServer(config, app.state.service, settings.linger_seconds).run()
+        DrainingServer(config, app.state.service, settings.linger_seconds).run(sockets)
 
 
 class DrainingServer(uvicorn.Server):
@@ -110,6 +114,14 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._linger = linger
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, and say where."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            address, port = each.getsockname()[:2]
+            shown = f"[{address}]" if ":" in address else address
+            log.info("answering on http://%s:%d", shown, port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Announce the end, then close."""

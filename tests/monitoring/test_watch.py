@@ -114,6 +114,31 @@ def test_a_bar_that_lacks_an_instrument_is_judged_when_a_later_one_begins(
     assert watch.close() == []
 
 
+def test_instruments_that_another_version_answers_for_are_not_missing(
+    tmp_path: Path, watched_bundle: Any, stream: Any
+) -> None:
+    desk = Desk(tmp_path, watched_bundle)
+    for bar, (stamp, symbols, features, scores) in enumerate(stream[:30]):
+        for k, symbol in enumerate(symbols):
+            version = 2 if k == bar % len(symbols) else 1  # of a live canary
+            part = slice(k, k + 1)
+            desk.bus.emit(
+                RowsScored(
+                    "example",
+                    version,
+                    features[part],
+                    scores[part],
+                    np.full(1, stamp),
+                    (symbol,),
+                )
+            )
+    assert desk.attached.queued.drain(60)
+    watches = desk.attached.monitor.watches
+    assert {version for _, version in watches} == {1, 2}
+    assert desk.attached.close()
+    assert [event for event in desk.alerts if event.rule == "instrument without bars"] == []
+
+
 def test_outcomes_find_the_scores_of_their_bar(watched_bundle: Any, stream: Any) -> None:
     watch = ModelWatch(watched_bundle, 1, SETTINGS)
     fed(watch, stream)

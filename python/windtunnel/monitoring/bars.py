@@ -12,6 +12,7 @@ from windtunnel.monitoring.alerts.condition import Condition
 from windtunnel.monitoring.alerts.duration import in_words
 
 _TOLERATED = 3  # times the longest gap that the bundle's own bars have
+_KEPT = 100  # bars of other versions that are remembered until this one's are whole
 
 
 class BarWatch:
@@ -47,6 +48,7 @@ class BarWatch:
         self._length = length
         self._stale_after, self._missing_after = stale_after, missing_after
         self._lacking = dict.fromkeys(symbols, 0)
+        self._elsewhere: dict[datetime, set[str]] = {}
 
     def early(self, at: datetime, now: datetime) -> Condition:
         """Whether a bar lies ahead of the clock by more than its length.
@@ -71,9 +73,20 @@ class BarWatch:
         """Take note that the first rows of a bar have come."""
         self.last = at
 
+    def elsewhere(self, at: datetime, present: Collection[str]) -> None:
+        """Take note of instruments that another version was asked about: the feed has them.
+
+        Beside a live canary a version sees its share of the requests, and so of the
+        instruments where each has a request of its own.
+        """
+        self._elsewhere.setdefault(at, set()).update(present)
+        if len(self._elsewhere) > _KEPT:
+            del self._elsewhere[next(iter(self._elsewhere))]
+
     def bar(self, at: datetime, present: Collection[str]) -> None:
         """Take note of a whole bar and of the instruments that had one."""
         self.last = at
+        present = {*present, *self._elsewhere.pop(at, ())}
         for symbol in self._lacking:
             self._lacking[symbol] = 0 if symbol in present else self._lacking[symbol] + 1
 

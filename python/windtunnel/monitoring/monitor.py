@@ -121,12 +121,19 @@ class Monitor:
         if watch is None:
             return
         now = self._clock()
+        others = [
+            other
+            for (model, _), other in self.watches.items()
+            if model == event.model and other is not None and other is not watch
+        ]
         for stamp in np.unique(event.timestamps):
-            here = np.flatnonzero(event.timestamps == stamp)
+            at, here = as_moment(stamp), np.flatnonzero(event.timestamps == stamp)
             symbols = tuple(event.symbols[k] for k in here)
             rows, scores = event.features[here], event.scores[here]
-            found = watch.bar(as_moment(stamp), symbols, rows, scores, now=now)
+            found = watch.bar(at, symbols, rows, scores, now=now)
             self._consider(event.model, event.version, found)
+            for other in others:
+                other.bars.elsewhere(at, symbols)
 
     def _outcomes(self, event: OutcomesArrived) -> None:
         for (model, version), watch in self.watches.items():

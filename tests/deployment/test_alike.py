@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from windtunnel import retraining
 from windtunnel.deployment.alike import obstacles
 from windtunnel.deployment.manifest import Session, read_verified
 from windtunnel.deployment.registry import Registry
@@ -75,3 +78,20 @@ def test_such_a_canary_runs_in_shadow_mode_alone(variants, tmp_path, check_whole
         registry.weigh_canary("example", 0.1, mode="live")
     assert registry.weigh_canary("example", 0.5).canary.mode == "shadow"
     check_whole(registry)
+
+
+def test_a_re_study_that_cannot_be_tried_live_says_so_and_is_kept(variants, tmp_path, monkeypatch):
+    monkeypatch.setattr(retraining, "replay_certificate", lambda _: (True, "passed"))
+    registry = Registry(tmp_path / "registry", certify=lambda _: (True, "passed"))
+    registry.register(variants(tmp_path, 1)[0], note="")
+    registry.promote("example", 1, why="first")
+    (bundle,) = variants(tmp_path, 1, first=1, warmup=1000)
+    settings = SimpleNamespace(mode="live", weight=0.1)
+    result = SimpleNamespace(bundle=bundle)
+    tried = retraining._try_out(result, "example", "drift", settings, registry)
+    assert "does not become a live canary" in tried.sentence
+    assert "needs 1000 bars" in tried.sentence
+    assert registry.state("example").canary is None
+    settings.mode = "shadow"
+    tried = retraining._try_out(result, "example", "drift", settings, registry)
+    assert registry.state("example").canary.version == tried.version == 2

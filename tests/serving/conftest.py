@@ -129,3 +129,26 @@ def columns(example):
     columns["timestamp"] = [stamp.isoformat() for stamp in columns["timestamp"]]
     names = ("timestamp", "symbol", "open", "high", "low", "close", "volume")
     return {name: columns[name] for name in names}
+
+
+@pytest.fixture
+def days(columns):
+    """The same bars by timestamp, oldest first."""
+    stamps = sorted(set(columns["timestamp"]))
+    return [
+        {
+            name: [v for v, at in zip(values, columns["timestamp"], strict=True) if at == stamp]
+            for name, values in columns.items()
+        }
+        for stamp in stamps
+    ]
+
+
+@pytest.fixture(scope="session")
+def joined():
+    """Makes the bars of one request of those of several days."""
+
+    def join(parts):
+        return {name: [value for part in parts for value in part[name]] for name in parts[0]}
+
+    return join

@@ -171,25 +171,10 @@ def test_a_crash_of_both_is_charged_to_the_one_that_was_drawn(service, events, c
     assert failures(events) == [2, 2]
 
 
-def days(columns):
-    stamps = sorted(set(columns["timestamp"]))
-    return [
-        {
-            name: [v for v, at in zip(values, columns["timestamp"], strict=True) if at == stamp]
-            for name, values in columns.items()
-        }
-        for stamp in stamps
-    ]
-
-
-def joined(parts):
-    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
-
-
 @pytest.fixture
-def begun(address, columns, example):
+def begun(address, days, joined, example):
     """An open stream that has been decided on, what to ask of it, and the bars to come."""
-    bars, warmup = days(columns), example.warmup
+    bars, warmup = days, example.warmup
 
     with connect(f"ws://{address}/v1/stream") as stream:
 
@@ -201,9 +186,9 @@ def begun(address, columns, example):
         yield ask, answer, bars[warmup + 1 :]
 
 
-def test_signals_that_both_can_hold_are_handed_over(service, begun, client, columns, example):
+def test_signals_that_both_can_hold_are_handed_over(service, begun, client, days, joined, example):
     ask, before, _ = begun
-    bars = days(columns)[: example.warmup + 2]
+    bars = days[: example.warmup + 2]
     expected = client.post("/v1/predict", json={"bars": joined(bars), "state": before["state"]})
     service.routes = Routes(variant(service, 2))
     answer = ask(bars=bars[-1])

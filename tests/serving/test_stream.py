@@ -7,22 +7,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 
-def days(columns):
-    """The bars of each timestamp, oldest first."""
-    stamps = sorted(set(columns["timestamp"]))
-    return [
-        {
-            name: [v for v, at in zip(values, columns["timestamp"], strict=True) if at == stamp]
-            for name, values in columns.items()
-        }
-        for stamp in stamps
-    ]
-
-
-def joined(parts):
-    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
-
-
 def address(client, path="/v1/stream"):
     return f"ws://{client.base_url.host}:{client.base_url.port}{path}"
 
@@ -32,8 +16,8 @@ def ask(stream, **request):
     return json.loads(stream.recv(timeout=30))
 
 
-def test_one_bar_at_a_time_gives_what_predict_gives_for_the_window(client, columns, example):
-    bars = days(columns)
+def test_one_bar_at_a_time_gives_what_predict_gives_for_the_window(client, days, joined, example):
+    bars = days
     warmup = example.warmup
     state = {"IBM": 0}
     with connect(address(client)) as stream:
@@ -50,8 +34,8 @@ def test_one_bar_at_a_time_gives_what_predict_gives_for_the_window(client, colum
             state = answer["state"]
 
 
-def test_bars_that_were_missed_are_decided_on_one_by_one(client, columns, example):
-    bars, warmup = days(columns), example.warmup
+def test_bars_that_were_missed_are_decided_on_one_by_one(client, days, joined, example):
+    bars, warmup = days, example.warmup
     with connect(address(client)) as stream:
         ask(stream, bars=joined(bars[: warmup + 1]))
         caught_up = ask(stream, bars=joined(bars[warmup + 1 : warmup + 5]))
@@ -73,8 +57,8 @@ def test_bars_that_were_missed_are_decided_on_one_by_one(client, columns, exampl
         ([1], "body", "must be a JSON object"),
     ],
 )
-def test_a_refused_bar_changes_nothing(client, columns, example, request_, field, problem):
-    bars, warmup = days(columns), example.warmup
+def test_a_refused_bar_changes_nothing(client, days, joined, example, request_, field, problem):
+    bars, warmup = days, example.warmup
     if isinstance(request_, dict) and request_.get("bars") in ("repeat", "next"):
         which = warmup if request_["bars"] == "repeat" else warmup + 1
         request_ = {**request_, "bars": bars[which]}
@@ -89,8 +73,8 @@ def test_a_refused_bar_changes_nothing(client, columns, example, request_, field
         assert answer["decisions"] == expected["decisions"]
 
 
-def test_a_price_out_of_range_is_taken_back(client, columns, example):
-    bars, warmup = days(columns), example.warmup
+def test_a_price_out_of_range_is_taken_back(client, days, joined, example):
+    bars, warmup = days, example.warmup
     wrong = {name: list(values) for name, values in bars[warmup + 1].items()}
     for name in ("open", "high", "low", "close"):
         wrong[name][0] = 1e308

@@ -6,11 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.text import Text
+from typer.main import get_command
 
 from windtunnel.cli import main
+from windtunnel.cli.app import app
 
 STUDY = """
 [study]
@@ -42,6 +47,26 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
     assert done.returncode == 0
     for command in ("run", "resume", "serve", "doctor", "schema", "memory", "ledger"):
         assert command in done.stdout
+
+
+def commands(group: Any) -> Iterator[Any]:
+    for each in group.commands.values():
+        yield from commands(each) if hasattr(each, "commands") else [each]
+
+
+def test_help_says_each_word_that_was_written() -> None:
+    """Help is read as markup: what stands in brackets is lost unless it is escaped."""
+    (settings,) = [
+        parameter.help
+        for command in commands(get_command(app))
+        for parameter in command.params
+        if command.name == "retrain" and parameter.name == "settings"
+    ]
+    assert "[retrain]" in Text.from_markup(settings).plain
+    for command in commands(get_command(app)):
+        for told in [command.help, *(getattr(each, "help", "") for each in command.params)]:
+            written = (told or "").replace("\\[", "[")
+            assert Text.from_markup(told or "").plain == written, f"{command.name}: {told}"
 
 
 def test_schema_describes_every_table(tmp_path: Path) -> None:

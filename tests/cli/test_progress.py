@@ -47,3 +47,13 @@ def test_survivors_of_the_rungs_and_the_best_as_a_sparkline(terminal: bool) -> N
     assert re.search(r"24/24", shown)
     assert "Writing the report" in shown
     assert ("\x1b[" in shown) == terminal  # a bar that moves, or lines that stay
+
+
+@pytest.mark.parametrize("words", ["no column in [data]; pip install 'x[boosting]'", "x [/nope] y"])
+def test_brackets_of_others_are_words_and_not_markup(words: str) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=200, color_system=None)
+    with ProgressDisplay(console) as show:
+        show(events.Warned(words))
+        show(events.StageStarted("audit", words))
+    assert text.getvalue().splitlines() == [f"note {words}", f"Auditing the study ({words})"]

@@ -12,6 +12,7 @@ from typing import Annotated
 import polars as pl
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from windtunnel.cli.sparkline import sparkline
 from windtunnel.runs import Run
@@ -46,10 +47,13 @@ def watch(
             console.print(f"[bold]{stage}[/]", highlight=False)
             said = stage
         if opened.complete:
-            console.print(f"[bold]{opened.result()['verdict']['headline']}[/]", highlight=False)
+            headline = escape(opened.result()["verdict"]["headline"])
+            console.print(f"[bold]{headline}[/]", highlight=False)
             return
         if ended:
-            console.print(f"nobody carries it out; go on with `windtunnel resume {opened.path}`")
+            console.print(
+                f"nobody carries it out; go on with `windtunnel resume {escape(str(opened.path))}`"
+            )
             return
         if once:
             return

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -74,7 +75,7 @@ class ProgressDisplay:
             case events.StageStarted(stage, detail):
                 self._end_tuning()
                 text = STAGES.get(stage, stage)
-                self._say(f"[bold]{text}[/]" + (f" [dim]({detail})[/]" if detail else ""))
+                self._say(f"[bold]{text}[/]" + (f" [dim]({escape(detail)})[/]" if detail else ""))
             case events.TuningStarted():
                 self._begin_tuning(event)
             case events.CohortFinished():
@@ -86,7 +87,7 @@ class ProgressDisplay:
                     f"in {event.seconds:.1f} s[/]"
                 )
             case events.Warned(message):
-                self._say(f"[yellow]note[/] {message}")
+                self._say(f"[yellow]note[/] {escape(message)}")
             case _:
                 self._end_tuning()
 

@@ -19,13 +19,13 @@ def retrain(
     bars: Annotated[Path, typer.Option(help="Bars that have come since, Parquet or CSV.")],
     reason: Annotated[str, typer.Option(help="Why; kept on record.")] = "asked for by hand",
     settings: Annotated[
-        Path | None, typer.Option(help="A monitor file with [retrain]; the defaults without one.")
+        Path | None, typer.Option(help=r"A monitor file with \[retrain]; the defaults without one.")
     ] = None,
     if_standing: Annotated[
         Path | None,
         typer.Option(
             help="The alerts.json of a monitor: do nothing unless an alert of one of "
-            "retrain.rules stands there on the champion. For a timetable."
+            "retrain.rules stands there on the champion. For cron."
         ),
     ] = None,
     workspace: release.Workspace = Path(),

@@ -53,7 +53,7 @@ def result(console: Console, outcome: StudyResult) -> None:
         "model": f"{model['name']} version {model['version']}",
         "memory": run.parent.parent / "memory_bank" / "progress.md",
     }.items():
-        console.print(f"[dim]{label:>8}[/] {value}", highlight=False, soft_wrap=True)
+        console.print(f"[dim]{label:>8}[/] {escape(str(value))}", highlight=False, soft_wrap=True)
 
 
 def _best_trials(outcome: StudyResult) -> Table:

@@ -34,8 +34,8 @@ FalsePromotion: TypeAlias = Annotated[
 Judges: TypeAlias = Annotated[
     int, typer.Option(help="Services that judge this canary, each by itself.")
 ]
-Fewest: TypeAlias = Annotated[int, typer.Option(help="Requests asked of the canary.")]
-Most: TypeAlias = Annotated[int, typer.Option(help="Requests that must suffice to decide.")]
+Fewest: TypeAlias = Annotated[int, typer.Option(help="Least number of canary requests before a decision.")]
+Most: TypeAlias = Annotated[int, typer.Option(help="Give up after so many canary requests.")]
 
 
 def agreed(**options: Any) -> Terms:

@@ -159,7 +159,7 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     if manifest.cross_section:
         # A probability's score is an odd function of the logit: both sides are taken.
         assert min(scores.values()) < 0 < max(scores.values())
-    if predictor.takes_rows:
+    if manifest.takes_rows:
         assert predictor.row_names == manifest.features
         return
     with pytest.raises(Refusal, match="this model sees"):

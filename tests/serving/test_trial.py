@@ -49,6 +49,20 @@ def test_features_are_compared_by_what_each_policy_would_do():
         compare(champion, version(2, None, names=("a", "c")), given(scores))
 
 
+def test_a_canary_that_knows_fewer_instruments_cannot_answer():
+    def decided(*symbols):
+        return SimpleNamespace(symbols=symbols, exposures=np.ones((3, len(symbols))))
+
+    one = given([0.5] * 3)
+    for symbols, fine in ((("AAPL", "IBM"), True), (("IBM",), False)):
+        answer = Answer(b"", one.scored, decided("AAPL", "IBM"), lambda _, s=symbols: decided(*s))
+        if fine:
+            assert compare(version(1, None), version(2, None), answer) == (6, 0.0)
+        else:
+            with pytest.raises(ValueError, match="other instruments"):
+                compare(version(1, None), version(2, None), answer)
+
+
 def test_a_failing_canary_is_told_and_a_full_queue_drops():
     events = []
     shadows = Shadows(EventBus([events.append]), capacity=3)

@@ -34,7 +34,6 @@ class Shadows:
         Gets a `ShadowAnswered` for each comparison, from another thread.
     capacity : int
         Answers that may wait.
-
     """
 
     name = "shadow"
@@ -96,11 +95,13 @@ def compare(champion: Predictor, canary: Predictor, given: Answer) -> tuple[int,
 
     Bars are decided on anew, state included, and the signs of exposures compared. Features
     are scored anew, and what each policy would do from flat compared; a canary that reads
-    other features cannot answer and counts as failed.
+    other features, or knows not all instruments, cannot answer and counts as failed.
     """
     if given.decisions is not None and given.again is not None:
-        mine = given.decisions.exposures
-        theirs = given.again(canary).exposures
+        again = given.again(canary)
+        if again.symbols != given.decisions.symbols:
+            raise ValueError("the canary decides on other instruments than bars were sent of")
+        mine, theirs = given.decisions.exposures, again.exposures
         both = ~(np.isnan(mine) | np.isnan(theirs))
         rows = int(both.sum())
         different = int((np.sign(mine) != np.sign(theirs))[both].sum())

@@ -166,14 +166,12 @@ class Run:
         """
         lock = self.path / "run.lock"
         with contextlib.ExitStack() as stack:
-            try:
+            file, held = None, False
+            with contextlib.suppress(FileNotFoundError):
                 file = stack.enter_context(lock.open("a"))
                 held = _locked_soon(file)
-                # What was locked may by now be the file of a directory that was set aside.
-                moved = not os.path.samestat(os.fstat(file.fileno()), lock.stat())
-            except FileNotFoundError:
-                moved = True
-            if moved:
+            # What was locked may by now be the file of a directory that was set aside.
+            if file is None or not is_at(file, lock):
                 raise RunError(
                     f"run {self.id} has been set aside by another process",
                     "Repeat the command: it begins anew, or says who works on the run",
@@ -285,6 +283,14 @@ class Run:
 
     def _digests(self) -> dict[str, str]:
         return artifacts.digests(self.path, leave_out=UNSEALED)
+
+
+def is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is the one that is at `path` now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _as_kept(study: StudyFile) -> str:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -30,7 +30,7 @@ import polars as pl
 from windtunnel import artifacts
 from windtunnel.assessor import Assessor, Past
 from windtunnel.rungs import Assessed
-from windtunnel.runs import Run, numbered
+from windtunnel.runs import Run, is_at, numbered
 from windtunnel.validation import Params
 
 PAUSE = 0.05  # seconds between two looks at what others do
@@ -69,21 +69,24 @@ class SharedParts:
 def help_with(run: Run, assessor: Assessor) -> int:
     """Work on parts of a run until the process that carries it out has ended.
 
+    A run that takes its place, once it was set aside, may be of other code: not helped here.
+
     Returns
     -------
     int
         How many parts were assessed here.
     """
-    done = 0
-    while run.is_led():
-        worked = False
-        for folder in reversed(numbered(run.path / "parts")):
-            worked = (folder / "asked.json").is_file() and _work_once(assessor, folder)
-            if worked:
-                done += 1
-                break
-        if not worked:
-            time.sleep(PAUSE)
+    done, lock = 0, run.path / "run.lock"
+    with lock.open("a") as own:
+        while run.is_led() and is_at(own, lock):
+            worked = False
+            for folder in reversed(numbered(run.path / "parts")):
+                worked = (folder / "asked.json").is_file() and _work_once(assessor, folder)
+                if worked:
+                    done += 1
+                    break
+            if not worked:
+                time.sleep(PAUSE)
     return done
 
 
@@ -95,33 +98,35 @@ def _work_once(assessor: Assessor, folder: Path) -> bool:
         return False
     for at, params in enumerate(asked["parts"]):
         with _claim(folder, at) as mine:
-            if mine:
+            if mine is not None:
                 found = assessor.assess(params, asked["cohort"], _past(asked))
                 with contextlib.suppress(FileNotFoundError):  # cleared away meanwhile
-                    _write(folder / _name(at), found)
+                    if is_at(mine, _lock(folder, at)):  # and not set aside with its run
+                        _write(folder / _name(at), found)
                 return True
     return False
 
 
 @contextlib.contextmanager
-def _claim(folder: Path, at: int) -> Iterator[bool]:
-    """Hold part `at`, unless another process does or it is done already."""
+def _claim(folder: Path, at: int) -> Iterator[IO[str] | None]:
+    """Hold part `at` by its lock; None where another process does or it is done already."""
     if (folder / _name(at)).is_dir():
-        yield False
+        yield None
         return
     try:
-        file = (folder / f"{_name(at)}.lock").open("a")
+        file = _lock(folder, at).open("a")
     except FileNotFoundError:
-        yield False
+        yield None
         return
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
         # Done by another while this process came to the lock?
-        yield (folder / "asked.json").is_file() and not (folder / _name(at)).is_dir()
+        free = (folder / "asked.json").is_file() and not (folder / _name(at)).is_dir()
+        yield file if free else None
 
 
 def _remove(folder: Path) -> None:
@@ -169,3 +174,7 @@ def _folder(run: Run, cohort: int) -> Path:
 
 def _name(at: int) -> str:
     return f"{at:04d}"
+
+
+def _lock(folder: Path, at: int) -> Path:
+    return folder / f"{_name(at)}.lock"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Semaphore, Thread
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -20,6 +22,7 @@ from polars.testing import assert_frame_equal
 from windtunnel import events, executors
 from windtunnel.assessor import Assessor
 from windtunnel.campaign import Campaign, InProcess, split
+from windtunnel.rungs import Assessed
 from windtunnel.runs import Run, run_id
 from windtunnel.shared_parts import SharedParts, _claim, _remove, help_with
 from windtunnel.tuning.strategy import Suggestion
@@ -159,6 +162,38 @@ def test_a_helper_takes_parts_while_another_is_busy(
     helper.join(timeout=60)
     assert helped[0] >= 4  # of 8
     assert_frame_equal(table, alone, check_exact=True)
+
+
+def test_a_helper_stays_with_the_run_that_it_began_with(assessor: Assessor, tmp_path: Path) -> None:
+    """Killed, set aside and begun anew while it is busy, the run may be of other code."""
+    leader = ExitStack()
+
+    def begin() -> Run:
+        run = start_run(tmp_path, assessor)
+        leader.enter_context(run.locked())
+        folder = run.path / "parts" / "0000"
+        folder.mkdir(parents=True)
+        asked = {"cohort": 0, "parts": [[{}], [{}]], "past": []}
+        (folder / "asked.json").write_text(json.dumps(asked))
+        return run
+
+    class Overtaken:
+        def assess(self, *_: Any) -> Assessed:
+            leader.close()
+            run.set_aside()
+            begin()
+            return Assessed(pl.DataFrame({"number": [0]}), np.ones((1, 1)), (), ())
+
+    run, helped = begin(), []
+    busy: Any = Overtaken()
+    helper = Thread(target=lambda: helped.append(help_with(run, busy)))
+    helper.start()
+    helper.join(timeout=5)
+    parts = [each.name for each in (run.path / "parts" / "0000").iterdir()]
+    leader.close()
+    helper.join(timeout=5)
+    assert helped == [1]
+    assert parts == ["asked.json"]
 
 
 def test_a_folder_is_removed_while_a_helper_looks_into_it(

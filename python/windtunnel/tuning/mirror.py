@@ -129,7 +129,8 @@ class TrialMirror:
         except Exception as error:  # a database has errors of its own, by its driver
             raise RunError(
                 f"tuning.storage: {place!r} cannot be opened ({first_line(error)})",
-                "Start the database or mend the URL, or set tuning.storage to 'journal'",
+                "Start the database or mend the URL, or set tuning.storage to 'journal', and run "
+                "the study again",
             ) from error
         if self._study.directions != wanted:
             raise self._disagreement(f"holds a study {study_name!r} of other objectives")
@@ -170,7 +171,8 @@ class TrialMirror:
                 raise RunError(
                     f"tuning.storage: {self.place!r} takes no trials ({first_line(error)})",
                     "The run's own records have them: mend the storage and resume the run, which "
-                    "adds what is missing, or set tuning.storage to 'journal'",
+                    "adds what is missing, or set tuning.storage to 'journal' and run the study "
+                    "again",
                 ) from error
             self._trials += new
 

@@ -94,3 +94,27 @@ def test_pbo_of_noise_averages_one_half_over_200_seeds() -> None:
               for seed in range(200)]  # fmt: skip
     assert np.mean(values) == pytest.approx(0.5, abs=0.04)
     assert np.std(values) > 0.1  # one seed alone says little
+
+
+def test_many_small_gains_and_few_large_losses_are_no_edge() -> None:
+    """Such returns show a small deviation as long as they show a high mean."""
+    found = {"spa": 0, "step_down": 0}
+    for seed in range(120):
+        rng = np.random.default_rng([11, seed])
+        r = np.where(rng.random((250, 20)) < 0.02, -0.049, 0.001)
+        r += rng.normal(0, 0.003, r.shape)
+        found["spa"] += superior_predictive_ability(r, resamples=200, seed=seed).consistent <= 0.05
+        found["step_down"] += romano_wolf(r, resamples=200, seed=seed).p_values.min() <= 0.05
+    # Of 120, 6 are due, and the bars are few; with the sample's deviation it would be 70.
+    assert max(found.values()) <= 20
+
+
+def test_one_mad_trial_does_not_still_the_others() -> None:
+    rng = np.random.default_rng(3)
+    r = rng.normal(0, 0.01, (200, 6))
+    r[7, 3] = 1e14  # a return from an equity of next to nothing
+    sane = np.delete(r, 3, axis=1)
+    assert superior_predictive_ability(r, resamples=200).constant == 0
+    assert romano_wolf(r, resamples=200).constant == 0
+    assert np.isfinite(pbo(r).pbo)
+    assert pbo(sane).pbo == pytest.approx(pbo(r).pbo, abs=0.2)

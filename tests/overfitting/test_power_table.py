@@ -26,7 +26,7 @@ def script(root: Path) -> ModuleType:
 def test_verdicts_of_one_study(script: ModuleType) -> None:
     strong = script.verdicts(script.returns_of((0, 0), 5.0, 0.0), 0)
     assert strong == dict.fromkeys(script.COLUMNS, True)
-    nothing = script.verdicts(script.returns_of((0, 0), 0.0, 0.0), 0)
+    nothing = script.verdicts(script.returns_of((0, 0), 0.0, 0.0), 0, edge=False)
     assert not nothing["dsr"]
     assert not nothing["step_down"]
 
@@ -37,7 +37,9 @@ def test_page_is_written_from_runs(
     monkeypatch.setattr(script, "EDGES", (0.0, 6.0))
     page = tmp_path / "docs" / "power.md"
     assert script.main(["--studies", "2", "--out", str(page)]) == 0
-    rows = re.findall(r"^\| 6 \|(.*)\|$", page.read_text("utf-8"), re.MULTILINE)
+    text = page.read_text("utf-8")
+    assert text.count("| normal |") == text.count("| autocorrelated by 0.3 |") == 2
+    rows = re.findall(r"^\| 6 \|(.*)\|$", text, re.MULTILINE)
     assert len(rows) == 2
     assert {cell.strip() for row in rows for cell in row.split("|")} == {"100.0%"}
 
@@ -53,5 +55,6 @@ def test_committed_page_shows_power_that_rises(script: ModuleType, root: Path) -
         assert named["psr"] > 50
         assert named["dsr"] < 2
         assert named["spa"] < 9
+        assert named["step_down"] < 9
         for weaker, stronger in pairwise(edges):
             assert all(a <= b for a, b in zip(weaker, stronger, strict=True))

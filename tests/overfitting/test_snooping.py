@@ -87,7 +87,10 @@ def test_agree_with_the_definitions_one_resample_at_a_time(
     mean = d.mean(axis=0)
     w = long_run_deviation(d - mean, block)
     root = math.sqrt(bars)
-    drawn = counts(bars, block, resamples) @ d / bars  # bootstrap means
+    often = counts(bars, block, resamples)
+    drawn = often @ d / bars  # bootstrap means
+    spread = np.sqrt(often @ (d - mean) ** 2 / bars - (drawn - mean) ** 2)
+    anew = w * spread / d.std(axis=0)  # (B, C): the deviation with that of each resample's bars
 
     check = reality_check(r, benchmark=benchmark, resamples=resamples, block_length=block)
     best = (root * (drawn - mean)).max(axis=1)
@@ -109,7 +112,7 @@ def test_agree_with_the_definitions_one_resample_at_a_time(
     }
     assert poor.any() or bars == 45
     for name, g in recentring.items():
-        best = np.maximum(0, (root * (drawn - g) / w).max(axis=1))
+        best = np.maximum(0, (root * (drawn - g) / anew).max(axis=1))
         p = (1 + (best >= statistic).sum()) / (resamples + 1)
         assert getattr(spa, name) == pytest.approx(p, abs=1e-12), name
     assert spa.lower <= spa.consistent <= spa.upper
@@ -120,7 +123,7 @@ def test_agree_with_the_definitions_one_resample_at_a_time(
     rest = list(np.argsort(-score))
     worst_so_far = 0.0
     while rest:
-        best = (root * (drawn[:, rest] - mean[rest]) / w[rest]).max(axis=1)
+        best = (root * (drawn[:, rest] - mean[rest]) / anew[:, rest]).max(axis=1)
         p = (1 + (best >= score[rest[0]]).sum()) / (resamples + 1)
         worst_so_far = max(worst_so_far, p)
         assert step.p_values[rest[0]] == pytest.approx(worst_so_far, abs=1e-12)

@@ -61,7 +61,7 @@ def all_splits(
     high1: Float64Array,
     high2: Float64Array,
     centre: float,
-    noise: float,
+    noise: Float64Array,
     ranks: Float64Array,
     loss: BoolArray,
     tied: BoolArray,
@@ -102,7 +102,7 @@ def _performance(
     high2: Float64Array,
     n: int,
     centre: float,
-    noise: float,
+    noise: Float64Array,
     out: Float64Array,
 ) -> None:
     """sign(mean) mean**2 / variance: orders trials as their Sharpe ratios do, without roots."""
@@ -113,9 +113,9 @@ def _performance(
         shift = s1 * inverse
         mean = centre + shift
         variance = s2 * inverse - shift * shift
-        flat = (variance <= _FLAT * s2 * inverse) | (variance <= noise * noise)
+        flat = (variance <= _FLAT * s2 * inverse) | (variance <= noise[c] * noise[c])
         ratio = mean * abs(mean) / (1.0 if flat else variance)
-        constant = 0.0 if abs(mean) <= noise else (_HUGE if mean > 0.0 else -_HUGE)
+        constant = 0.0 if abs(mean) <= noise[c] else (_HUGE if mean > 0.0 else -_HUGE)
         out[c] = constant if flat else ratio
 
 

@@ -19,6 +19,8 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _COLUMNS = 512  # trials a tile: what is held at once is (B, 512)
+# Of a resample in which a trial hardly moved, in variances of the sample: above rounding.
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,48 @@ class Resampled:
 
     def tiles(self, order: npt.NDArray[np.intp]) -> Iterator[tuple[slice, Float64Array]]:
         """Yield slices of `order` and sqrt(T) (bootstrap mean - mean) of these trials, (B, m)."""
+        counts = self._counts()
+        for columns in _tiles(len(order)):
+            yield columns, counts @ self.excess[:, order[columns]] * self.root
+
+    def studentised_tiles(
+        self, order: npt.NDArray[np.intp]
+    ) -> Iterator[tuple[slice, Float64Array, Float64Array]]:
+        """Yield slices of `order`, these means in deviations, and what these became, (B, m).
+
+        The deviations are those of the sample; what they have become in each resample is told as a
+        multiple of them.
+
+        A mean that skewed returns raise comes with a small deviation, and one that they lower with
+        a large one: only a deviation taken anew in each resample moves with the mean as that of
+        the sample has. It is that of single bars; how they depend on one another is taken from
+        the sample.
+        """
+        counts = self._counts()
+        for columns in _tiles(len(order)):
+            chosen = order[columns]
+            excess = self.excess[:, chosen]
+            mean = counts @ excess
+            square = excess * excess
+            variance = (counts @ square - mean * mean) / square.mean(axis=0)
+            scale = np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+            yield columns, mean * (self.root / self.deviation[chosen]), scale
+
+    def _counts(self) -> Float64Array:
+        """(B, T) share of each resample that a bar has."""
         counts = np.zeros((self.resamples, len(self.excess)))
 
         def part(start: int, stop: int) -> None:
             draw_counts(self.seed, self.block, counts, start, stop)
 
         over_lanes(part, self.resamples, width=16)
-        counts /= self.root
-        for first in range(0, len(order), _COLUMNS):
-            columns = slice(first, min(first + _COLUMNS, len(order)))
-            yield columns, counts @ self.excess[:, order[columns]]
+        counts /= len(self.excess)
+        return counts
+
+
+def _tiles(trials: int) -> Iterator[slice]:
+    for first in range(0, trials, _COLUMNS):
+        yield slice(first, min(first + _COLUMNS, trials))
 
 
 def prepare(

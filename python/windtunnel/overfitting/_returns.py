@@ -30,12 +30,13 @@ def check_returns(returns: Float64Array, *, trials: int, bars: int) -> Float64Ar
     return values
 
 
-def rounding(values: Float64Array) -> float:
-    """Deviation that rounding alone may give to returns as large as these.
+def rounding(values: Float64Array) -> Float64Array:
+    """Deviation that rounding alone may give to returns as large as those of each column, (C,).
 
     Four roundings of a quotient of equities, the rule of `financial_metrics` too.
     """
-    return 4 * _EPS * (1.0 + float(np.abs(values).max()))
+    largest: Float64Array = np.abs(values).max(axis=0)
+    return 4 * _EPS * (1.0 + largest)
 
 
 def varies(values: Float64Array) -> BoolArray:

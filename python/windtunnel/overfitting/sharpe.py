@@ -219,8 +219,10 @@ def minimum_backtest_length(trials: float, sharpe: float) -> float:
 def sidak_p_value(confidence: npt.ArrayLike, trials: float) -> Float64Array:
     """P-value of the best of N independent trials: 1 - PSR(0)**N (Sidak 1967).
 
-    Uniform under noise when N trials are independent; with N their effective number it
-    is approximate.
+    Uniform under noise when N trials are independent, their returns normal and their bars
+    independent; with N their effective number it is approximate. Fat tails and positive
+    autocorrelation make it too small: of a hundred trials with Student's t of 3 degrees of
+    freedom over 250 bars it is at most 0.05 in 13 cases of 100.
 
     Parameters
     ----------

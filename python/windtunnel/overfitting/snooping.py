@@ -164,7 +164,8 @@ def superior_predictive_ability(
     Returns
     -------
     SuperiorAbility
-        Three p-values. Under noise the consistent one is uniform but for the bars being few.
+        Three p-values. Under noise the consistent one is at most alpha with a probability of about
+        alpha, and 1 where no mean is positive.
 
     Raises
     ------
@@ -173,7 +174,11 @@ def superior_predictive_ability(
 
     Notes
     -----
-    The deviation of the sample serves in every resample; it is not estimated anew.
+    The paper takes the deviation of the sample in every resample. Here it is scaled by how much
+    the deviation of single bars in the resample is that of the sample: with returns that often
+    gain a little and seldom lose much, a test without rejects a true null of 250 bars in 16 to 61
+    cases of 100 where 5 are promised, with it in 7 to 9. Autocorrelated returns are allowed for
+    only partly: with 250 bars and a coefficient of 0.3 it rejects in about 11.
     """
     sample = prepare(returns, benchmark, resamples, seed, block_length)
     constant = len(sample.moving) - sample.trials
@@ -191,10 +196,10 @@ def superior_predictive_ability(
         "upper": np.zeros(sample.trials),
     }
     highest = {name: np.zeros(resamples) for name in left}
-    for columns, drawn in sample.tiles(np.arange(sample.trials)):
-        scaled = drawn / sample.deviation[columns]
+    for columns, drawn, scale in sample.studentised_tiles(np.arange(sample.trials)):
         for name, rest in left.items():
-            np.maximum(highest[name], (scaled + rest[columns]).max(axis=1), out=highest[name])
+            found = ((drawn + rest[columns]) / scale).max(axis=1)
+            np.maximum(highest[name], found, out=highest[name])
     return SuperiorAbility(
         lower=_p_value(highest["lower"], statistic),
         consistent=_p_value(highest["consistent"], statistic),

@@ -20,7 +20,8 @@ class StepDown:
     ----------
     p_values : (C,) float64
         Adjusted for all trials: rejecting where it is at most alpha makes one or more false
-        rejections with probability alpha at most. NaN for a trial without variation.
+        rejections with a probability of about alpha at most, as bars grow many. NaN for a trial
+        without variation.
     statistics : (C,) float64
         sqrt(T) mean excess return / long-run deviation. NaN likewise.
     constant : int
@@ -73,8 +74,8 @@ def romano_wolf(
 
     Notes
     -----
-    The deviation of the sample serves in every resample; the paper's bootstrap estimates it
-    anew in each, which matters when bars are few.
+    The deviation of single bars is taken anew in every resample; how bars depend on one another
+    is taken from the sample. See `superior_predictive_ability` for what that leaves.
     """
     sample = prepare(returns, benchmark, resamples, seed, block_length)
     trials = len(sample.moving)
@@ -84,9 +85,9 @@ def romano_wolf(
     order = np.argsort(score, kind="stable")
     at_least = np.empty(sample.trials)
     highest = np.full(resamples, -np.inf)
-    for columns, drawn in sample.tiles(order):
+    for columns, drawn, scale in sample.studentised_tiles(order):
         chosen = order[columns]
-        best = drawn / sample.deviation[chosen]
+        best = drawn / scale
         best[:, 0] = np.maximum(best[:, 0], highest)
         np.maximum.accumulate(best, axis=1, out=best)
         highest = best[:, -1].copy()

@@ -89,6 +89,12 @@ class MetricError(WindtunnelError, ValueError):
     exit_code = 4
 
 
+class ExtensionError(MetricError):
+    """A file of additions is missing or broken, or registers nothing."""
+
+    exit_code = 2
+
+
 class RunError(WindtunnelError):
     """A run directory is missing, of another study, or damaged."""
 
@@ -145,6 +151,12 @@ class ServiceError(WindtunnelError):
     """The prediction service was set up in a way that cannot work."""
 
     exit_code = 13
+
+
+class PathError(WindtunnelError):
+    """A file or folder cannot be read or written: what the operating system refused."""
+
+    exit_code = 15
 
 
 def first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ from windtunnel.config.search import Value
 from windtunnel.course import Course
 from windtunnel.data import align, load, quality
 from windtunnel.data.panel import Panel
-from windtunnel.errors import RunError
+from windtunnel.errors import RunError, first_line
 from windtunnel.executors import executor_of
 from windtunnel.findings import Work
 from windtunnel.judgement import choose_champion
@@ -63,13 +63,20 @@ class StudyResult:
         Raises
         ------
         RunError
-            The run is not complete.
+            The run is not complete, or a file of it cannot be read.
         """
         if not run.complete:
             raise RunError(
                 f"run {run.id} is not complete", f"Finish it with `windtunnel resume {run.path}`"
             )
-        return cls(run, pl.read_parquet(run.path / "trials.parquet"), run.result())
+        try:
+            return cls(run, pl.read_parquet(run.path / "trials.parquet"), run.result())
+        except (pl.exceptions.PolarsError, ValueError, OSError) as error:
+            raise RunError(
+                f"run {run.id} is damaged: {first_line(error)}",
+                f"`windtunnel verify {run.path}` names the files; restore them, or run the study "
+                "anew with --fresh",
+            ) from None
 
     @property
     def verdict(self) -> str:
@@ -96,18 +103,18 @@ class StudyResult:
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report to `path`; without one, say where the run keeps it.
 
-        The ending decides: '.pdf' and '.png' are made by a headless Chromium, all else is the
-        HTML page.
+        The ending decides: '.pdf' and '.png' are made by a headless Chromium, '.html' is the
+        page itself.
 
         Raises
         ------
         ReportError
-            A PDF or PNG is wanted and there is no Chromium, or it fails.
+            The ending is another one; or there is no Chromium for a PDF or PNG, or it fails.
         """
         kept = self.run.path / "report.html"
         if path is None:
             return kept
-        if Path(path).suffix.lower() in {".pdf", ".png"}:
+        if Path(path).suffix.lower() not in {".html", ".htm"}:
             from windtunnel.reports.browser import export  # noqa: PLC0415 - seldom wanted
 
             return export(kept, path)

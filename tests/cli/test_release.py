@@ -115,7 +115,8 @@ def test_people_get_sentences(bundles, tmp_path, monkeypatch):
     done = run.invoke(app, ["promote", "example", "1", "--reason", "go"])
     assert done.stdout == "example: champion 1; generation 1\n"
     assert "promoted" in run.invoke(app, ["history", "example"]).stdout
-    assert "nothing is on record" in run.invoke(app, ["history", "other"]).stdout
+    with pytest.raises(RegistryError, match="no model 'other'"):
+        windtunnel("history", "other")
 
 
 @pytest.fixture

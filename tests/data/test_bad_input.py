@@ -202,3 +202,9 @@ def test_gate_alone_refuses_frames_that_are_not_in_the_normal_form(bars, section
 def test_gate_alone_refuses_a_symbol_asked_for_and_absent(bars, section):
     with pytest.raises(DataError, match="no symbol 'C'"):
         gate(bars, section(symbols=["A", "C"]))
+
+
+@pytest.mark.parametrize("given", ["bars.csv", {"open": [1.0]}])
+def test_bars_that_are_no_frame_of_polars(given, section):
+    with pytest.raises(DataError, match=f"polars.*{type(given).__name__}.*from_pandas"):
+        normalise_bars(given, section())

@@ -1,14 +1,13 @@
 """Commands. Each reads its arguments, calls one function of the package and shows the outcome.
 
-Exit codes: 0 done; 1 unexpected; 2 the study file or the command's arguments; 3 the data;
-4 training or engine; 5 the run directory; 6 the sealed holdout; 7 bundle or registry; 8 the
-memory bank; 10 an audit failed; 11 monitoring; 12 a re-study was refused; 13 the settings of
-the service; 14 a canary was not promoted; 130 interrupted, and resumable.
+Exit codes are those of `windtunnel.errors`, and three that are no errors: `audit.FAILED`,
+`canary.NOT_PROMOTED` and `INTERRUPTED`. The README says what each means.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from windtunnel.cli.audit import audit
 from windtunnel.cli.progress import ProgressDisplay
 from windtunnel.cli.retrain import retrain
 from windtunnel.cli.serve import serve, token
-from windtunnel.errors import ReportError, RunError, WindtunnelError
+from windtunnel.errors import PathError, ReportError, RunError, WindtunnelError
 
 app = typer.Typer(
     name="windtunnel",
@@ -82,19 +81,30 @@ def main() -> None:
     try:
         app()
     except WindtunnelError as error:
-        if "--json" in sys.argv:
-            print(  # noqa: T201 - the machine-readable answer
-                json.dumps(
-                    {
-                        "error": type(error).__name__,
-                        "problem": error.problem,
-                        "remedy": error.remedy,
-                    }
-                )
+        _end(error)
+    except OSError as error:
+        if error.filename is None:  # no file: what failed is none of the user's paths
+            raise
+        _end(
+            PathError(
+                f"{os.fsdecode(error.filename)!r}: {error.strerror}",
+                "Check the paths given, their permissions and the space on the disk",
             )
-        else:
-            show.error(error)
-        sys.exit(error.exit_code)
+        )
+
+
+def _end(error: WindtunnelError) -> None:
+    """Say what is wrong, to a person or to a machine, and exit."""
+    if "--json" in sys.argv:
+        told = {
+            "error": type(error).__name__,
+            "problem": error.problem,
+            "remedy": error.remedy,
+        }
+        print(json.dumps(told))  # noqa: T201 - the machine-readable answer
+    else:
+        show.error(error)
+    sys.exit(error.exit_code)
 
 
 @app.command()
@@ -176,6 +186,7 @@ def runs(workspace: Workspace = Path(), as_json: Json = False) -> None:
     """List the runs of a workspace, finished or not."""
     from windtunnel.runs import Run  # noqa: PLC0415
 
+    release.hold_folder(workspace)
     found = [Run(path.parent) for path in sorted((workspace / "runs").glob("*/study.toml"))]
     show.runs(Console(), found, as_json=as_json)
 
@@ -228,6 +239,8 @@ def models(
     workspace: Workspace = Path(), location: release.Location = None, as_json: Json = False
 ) -> None:
     """List registered models, their versions and aliases."""
+    if location is None:
+        release.hold_folder(workspace)
     registry = release.open_registry(workspace, location)
     show.models(Console(), registry, as_json=as_json)
 
@@ -261,4 +274,5 @@ def ledger(workspace: Workspace = Path(), as_json: Json = False) -> None:
     """Show how many trials were ever made, study by study; deleting runs does not shrink it."""
     from windtunnel.ledger import Ledger  # noqa: PLC0415
 
+    release.hold_folder(workspace)
     show.ledger(Console(), Ledger(workspace / "runs" / "ledger.jsonl"), as_json=as_json)

@@ -23,6 +23,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, nothing else.")]
 HERE = Path("memory_bank")
 
 
+def _open(bank: Path, *, runs: Path | None = None) -> MemoryBank:
+    """The bank at a path, which has to be one: a name typed wrong is no wish for a new bank."""
+    if not (bank / "experiments").is_dir():
+        raise MemoryBankError(
+            f"--bank: there is no memory bank at {str(bank)!r}",
+            "Give the folder of one, or create it with `windtunnel memory init`",
+        )
+    return MemoryBank(bank, runs=runs)
+
+
 @app.command()
 def init(bank: Bank = HERE) -> None:
     """Create the pages that are missing; what is written by hand stays."""
@@ -53,7 +63,7 @@ def rebuild(
     """Write indexes anew from the entries, and entries that are missing or edited from runs."""
     from windtunnel.records import restore  # noqa: PLC0415 - imports polars
 
-    kept = MemoryBank(bank, runs=runs)
+    kept = _open(bank, runs=runs)
     for run in restore(kept, kept.runs):
         print(f"entry of {run} restored from its run")  # noqa: T201
     kept.rebuild()
@@ -71,7 +81,7 @@ def decide(
     bank: Bank = HERE,
 ) -> None:
     """Record a dated decision and its reason."""
-    MemoryBank(bank).decide(text, why, about=about or ())
+    _open(bank).decide(text, why, about=about or ())
     print("recorded")  # noqa: T201
 
 
@@ -82,7 +92,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find pages that hold the words."""
-    hits = MemoryBank(bank).search(text)
+    hits = _open(bank).search(text)
     if as_json:
         print(json.dumps([{**asdict(hit), "path": hit.path.as_posix()} for hit in hits]))  # noqa: T201
         return
@@ -98,7 +108,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what sets two experiments apart: figures, champion, versions, digests."""
-    kept = MemoryBank(bank)
+    kept = _open(bank)
     found = differences(kept.find(first), kept.find(second))
     if as_json:
         print(json.dumps([{**asdict(each), "change": each.change} for each in found]))  # noqa: T201

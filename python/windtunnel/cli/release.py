@@ -11,6 +11,7 @@ from rich.console import Console
 
 from windtunnel.cli import show
 from windtunnel.cli.bundle import bundle_of
+from windtunnel.errors import PathError, RegistryError
 
 if TYPE_CHECKING:
     from windtunnel.deployment.registry import Registry
@@ -36,6 +37,15 @@ Generation = Annotated[
     typer.Option(help="Refuse unless the registry is still of this generation."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+
+
+def hold_folder(workspace: Path) -> None:
+    """Refuse a workspace that is none: an answer about nothing would read like an empty one."""
+    if not workspace.is_dir():
+        raise PathError(
+            f"--workspace: there is no folder {str(workspace)!r}",
+            "Give the folder that holds runs/, registry/ and memory_bank/",
+        )
 
 
 def open_registry(workspace: Path, location: str | None) -> Registry:
@@ -138,6 +148,10 @@ def history(
 ) -> None:
     """Show every change of a model, oldest first, the chain of digests checked."""
     entries = open_registry(workspace, location).history(name)
+    if not entries:
+        raise RegistryError(
+            f"no model {name!r} is registered here", "`windtunnel models` lists those that are"
+        )
     if as_json:
         print(json.dumps(entries))  # noqa: T201
         return
@@ -153,7 +167,7 @@ def history(
         }
         for entry in entries
     ]
-    show.rows(Console(), rows, "nothing is on record")
+    show.rows(Console(), rows)
 
 
 def tell(state: State, *, as_json: bool) -> None:

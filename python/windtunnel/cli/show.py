@@ -169,7 +169,7 @@ def features(console: Console, kinds: Iterable[Any]) -> None:
     console.print(table)
 
 
-def rows(console: Console, found: list[dict[str, Any]], empty: str) -> None:
+def rows(console: Console, found: list[dict[str, Any]], empty: str = "") -> None:
     """A table of records that have the same fields; `empty` where there are none."""
     if not found:
         console.print(empty)

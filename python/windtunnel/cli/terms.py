@@ -34,7 +34,9 @@ FalsePromotion: TypeAlias = Annotated[
 Judges: TypeAlias = Annotated[
     int, typer.Option(help="Services that judge this canary, each by itself.")
 ]
-Fewest: TypeAlias = Annotated[int, typer.Option(help="Least number of canary requests before a decision.")]
+Fewest: TypeAlias = Annotated[
+    int, typer.Option(help="Least number of canary requests before a decision.")
+]
 Most: TypeAlias = Annotated[int, typer.Option(help="Give up after so many canary requests.")]
 
 

@@ -98,10 +98,15 @@ def normalise_bars(frame: pl.DataFrame | pl.LazyFrame, data: DataSection) -> pl.
     Raises
     ------
     DataError
-        A column is missing or of the wrong type, timestamps are naive without a time zone,
-        ambiguous, nonexistent, unsorted or duplicated, a symbol is unknown, or nothing is
-        left after filtering.
+        The frame is none of polars, a column is missing or of the wrong type, timestamps are
+        naive without a time zone, ambiguous, nonexistent, unsorted or duplicated, a symbol is
+        unknown, or nothing is left after filtering.
     """
+    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        raise DataError(
+            f"bars: must be a polars DataFrame or LazyFrame, got {type(frame).__name__}",
+            "Give polars.from_pandas(frame) of a pandas frame; name a file in data.source",
+        )
     try:
         lazy = _pick_columns(frame.lazy(), data)
         start, end = _moment(data.start, "start"), _moment(data.end, "end")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from windtunnel.errors import MetricError
+from windtunnel.errors import ExtensionError, MetricError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,21 +121,21 @@ def load(path: str | Path) -> tuple[Addition, ...]:
 
     Raises
     ------
-    MetricError
+    ExtensionError
         The file cannot be read or raises; or it registers nothing.
     """
     before = set(_additions)
     try:
         runpy.run_path(str(path), run_name="windtunnel_extension")
-    except MetricError:
-        raise
+    except MetricError as error:
+        raise ExtensionError(f"extension {path}: {error.problem}", error.remedy) from error
     except Exception as error:
-        raise MetricError(
+        raise ExtensionError(
             f"extension {path}: {type(error).__name__}: {error}", "Mend the file, or leave it out"
         ) from error
     added = tuple(each for name, each in _additions.items() if name not in before)
     if not added:
-        raise MetricError(
+        raise ExtensionError(
             f"extension {path}: registers nothing",
             f"Decorate a function with windtunnel.extend.{', '.join(KINDS[:-1])} or {KINDS[-1]}",
         )

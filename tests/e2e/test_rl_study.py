@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import socket
 import subprocess
@@ -33,6 +34,7 @@ from windtunnel.judgement import choose_champion
 from windtunnel.ledger import Ledger
 from windtunnel.runs import Run, run_id
 from windtunnel.serving.answer import answer_bars, read_state
+from windtunnel.serving.handover import hand_over
 from windtunnel.serving.predictor import Predictor
 from windtunnel.serving.refusal import Refusal
 from windtunnel.supervised_rival import rival_study, supervised_rival
@@ -307,3 +309,19 @@ def served(workspace):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_another_version_begins_anew_where_a_stream_left_off(predictor, window) -> None:
+    """A stream hands the state over when the champion changes; other parameters cannot read it."""
+    left = predictor.decide(window.panel, window.first, {})
+    assert hand_over(left.state, predictor) == (left.state, ())
+    bundle = copy.copy(predictor.bundle)
+    files = {**bundle.manifest.files, "params.safetensors": "f" * 64}
+    bundle.manifest = bundle.manifest.model_copy(update={"files": files})
+    other = Predictor(bundle, 2)
+    state, (warning,) = hand_over(left.state, other)
+    assert state == {}
+    assert "version 2 took over" in warning
+    anew = other.decide(window.panel, window.first, read_state(state or None, other))
+    np.testing.assert_array_equal(anew.exposures, left.exposures)
+    assert anew.state["at"] == left.state["at"]

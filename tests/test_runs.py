@@ -192,3 +192,16 @@ def test_lock_sweeps_what_a_killed_attempt_left(run: Run) -> None:
 def test_directory_without_a_study_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no study\.toml"):
         Run.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("data/bars.csv", "data/bars.csv"), ("/home/me/b.csv", "b.csv"), ("~/x/b.csv", "b.csv")],
+)
+def test_a_run_says_where_its_bars_came_from(
+    tmp_path: Path, study: StudyFile, bars: pl.DataFrame, source: str, told: str
+) -> None:
+    named = study.model_copy(update={"data": study.data.model_copy(update={"source": source})})
+    assert Run.create(tmp_path / "a-1", named, bars, origin=None).source == told
+    given = Run.create(tmp_path / "b-1", named, bars, origin=None, source="from Python")
+    assert given.source == "from Python"

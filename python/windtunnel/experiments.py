@@ -212,7 +212,8 @@ class Study:
         path = workspace / "runs" / run_id(self.file, align.to_panel(bars).fingerprint)
         if fresh:
             Run(path).set_aside()
-        return Run.create(path, self.file, bars, origin=self.origin)
+        source = None if self.bars is None else "bars given from Python"
+        return Run.create(path, self.file, bars, origin=self.origin, source=source)
 
 
 def resume(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from windtunnel import environment, extend
+from windtunnel import conventions, environment, extend
 from windtunnel.config import to_toml
 from windtunnel.config.study import FloatRange
 from windtunnel.config.tuning import MINIMISED
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 Float64Array = npt.NDArray[np.float64]
 
 OF_PROBABILITIES = frozenset({"log_loss", "brier", "calibration_error"})
-CAVEATS = (
-    "Fills are at the bar's own price whatever their size: the instruments are taken to be "
-    "liquid for the capital used.",
-    "The instruments are those given; if they were chosen because they did well, every figure "
-    "here flatters, buy and hold included.",
-)
 
 
 def write_report(found: Findings, path: Path) -> None:
@@ -78,10 +72,10 @@ def report_data(found: Findings) -> page.ReportData:
         ),
         champion=found.champion.number,
         champion_rule=(
-            f"It was chosen by its plateau: on average over it and its "
-            f"{found.champion.neighbours - 1} nearest trials objective, Sharpe, Sortino and Calmar "
-            f"ratio rank best together (mean objective {found.champion.plateau:.3f}); a lone peak "
-            f"is more likely luck."
+            f"It was chosen by its plateau: averaged over it and its "
+            f"{found.champion.neighbours - 1} nearest trials, the objective and the Sharpe, "
+            f"Sortino and Calmar ratios together rank highest (mean objective "
+            f"{found.champion.plateau:.3f}); a lone peak is more likely luck."
         ),
         champion_metrics=_meaning(found, found.metrics),
         buy_and_hold_metrics=found.benchmark_metrics,
@@ -106,9 +100,11 @@ def report_data(found: Findings) -> page.ReportData:
             total_return=delayed.total_return,
             max_drawdown=delayed.max_drawdown,
         ),
-        data_source=(
-            f"{course.panel.bars:,} bars of {course.panel.instruments} instruments, "
-            f"SHA-256 {course.panel.fingerprint[:16]}"
+        data_source=conventions.source(
+            found.run.source,
+            bars=course.panel.bars,
+            instruments=course.panel.instruments,
+            fingerprint=course.panel.fingerprint,
         ),
         instruments=tuple(
             page.InstrumentRow(
@@ -133,16 +129,13 @@ def report_data(found: Findings) -> page.ReportData:
         compilation=_compilation(found.run.compilation()),
         conventions=page.Conventions(
             periods_per_year=study.data.periods_per_year,
-            fill=study.execution.fill.replace("_", " "),
-            costs=(
-                f"fee {study.costs.fee_bps:g} bps + half spread {study.costs.half_spread_bps:g} "
-                f"bps of the value traded; borrowing {study.costs.borrow_apr:.1%} and financing "
-                f"{study.costs.financing_apr:.1%} a year"
-            ),
-            benchmark="buy and hold: equal weights in the listed instruments, brought back when "
-            "5 % of equity away, same costs",
+            fill=conventions.fills(study),
+            costs=conventions.costs(study),
+            sizes=conventions.sizes(study),
+            benchmark="buy and hold: equal weights in the listed instruments, rebalanced when a "
+            "weight has drifted by more than 5 % of equity, same costs",
         ),
-        caveats=CAVEATS,
+        caveats=conventions.caveats(study),
         optimistic_fill=study.execution.fill == "same_close",
         details=_details(found),
         deflation=found.deflation,

@@ -4,7 +4,7 @@
 
     runs/<run id>/
       study.toml         the study, every default spelled out; runs again as it stands
-      origin.json        the command that started it
+      origin.json        the command that started it, and where the bars came from
       bars.parquet       the bars after the quality gate
       environment.json   versions, devices and flags that decide the bits
       compilation.json   programs that the search compiled, or read from the cache, and seconds
@@ -78,17 +78,27 @@ class Run:
         return (self.path / MANIFEST).is_file()
 
     @classmethod
-    def create(cls, path: Path, study: StudyFile, bars: pl.DataFrame, *, origin: str | None) -> Run:
+    def create(
+        cls,
+        path: Path,
+        study: StudyFile,
+        bars: pl.DataFrame,
+        *,
+        origin: str | None,
+        source: str | None = None,
+    ) -> Run:
         """Start a run directory, or return the one that an earlier attempt left.
 
-        `origin` is the study file as the user named it, None for a study made in Python.
+        `origin` is the study file as the user named it, None for a study made in Python;
+        `source` says where the bars come from, None for `data.source`.
         """
         # Another attempt may be making it at this moment: whose it is, the lock decides.
         with contextlib.suppress(FileExistsError), artifacts.new_directory(path) as fresh:
             artifacts.write_text(fresh / "study.toml", _as_kept(study))
             bars.write_parquet(fresh / "bars.parquet")
             again = origin or f"runs/{path.name}/study.toml"
-            artifacts.write_json(fresh / "origin.json", {"command": f"windtunnel run {again}"})
+            told = {"command": f"windtunnel run {again}", "source": source or _shared(study)}
+            artifacts.write_json(fresh / "origin.json", told)
         return cls(path)
 
     @classmethod
@@ -111,6 +121,11 @@ class Run:
     def command(self) -> str:
         """What a colleague types to carry the same study out again."""
         return str(json.loads((self.path / "origin.json").read_text())["command"])
+
+    @property
+    def source(self) -> str:
+        """Where the bars came from; empty where an older run does not say."""
+        return str(json.loads((self.path / "origin.json").read_text()).get("source", ""))
 
     def study(self) -> StudyFile:
         """The study that this run carries out."""
@@ -297,6 +312,12 @@ def _as_kept(study: StudyFile) -> str:
     """The study as its run keeps it: of the bars beside it, every default spelled out."""
     beside: dict[str, Any] = {"source": "bars.parquet", "columns": {}, "time_zone": None}
     return to_toml(study.model_copy(update={"data": study.data.model_copy(update=beside)}))
+
+
+def _shared(study: StudyFile) -> str:
+    """The source of the bars, without a folder of this machine: records are shared."""
+    given = Path(study.data.source)
+    return given.name if given.is_absolute() or given.parts[:1] == ("~",) else study.data.source
 
 
 def _locked_soon(file: IO[str]) -> bool:

@@ -140,6 +140,7 @@ class Conventions:
     periods_per_year: float
     fill: str
     costs: str
+    sizes: str = ""  # of positions, where a rule sets them
     ddof: int = 1
     risk_free: float = 0.0
     benchmark: str = "buy and hold: equal weights at the first bar, never rebalanced"

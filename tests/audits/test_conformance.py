@@ -125,9 +125,10 @@ def test_leak_audit_refuses_features_that_do_not_look(case):
     ("promoted", "passed", "draws"),
     [
         ((False,), True, 1),
-        ((True, False, False), True, 3),
+        ((True, *[False] * 8), True, 9),
+        ((True, *[False] * 7, True), False, 9),
         ((True, False, True), False, 3),
-        ((True, True, True), False, 3),
+        ((True, True), False, 2),
     ],
 )
 def test_luck_with_noise_is_told_from_a_leak(case, monkeypatch, promoted, passed, draws):
@@ -142,6 +143,7 @@ def test_luck_with_noise_is_told_from_a_leak(case, monkeypatch, promoted, passed
     assert (result.passed, len(seen)) == (passed, draws)
     assert (result.figures["draws"], result.figures["promoted"]) == (draws, sum(promoted))
     assert all(not bars.equals(seen[0]) for bars in seen[1:])
+    assert ("consistent with luck, no proof of it" in result.sentence) == (promoted[0] and passed)
 
 
 def test_pipeline_that_stops_has_failed(case):

@@ -31,6 +31,7 @@ def test_change(before, after, words):
         (0.1, [0.2, 0.4], "less than any"),
         (0.3, [0.2, 0.4], "among them"),
         (0.3, [math.nan], "hardly traded"),
+        (0.3, [0.78], "With one other seed the champion's Sharpe ratio is 0.78, above it"),
     ],
 )
 def test_spread(own, others, words):

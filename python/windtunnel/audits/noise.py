@@ -1,8 +1,9 @@
 """The noise study: the same study where there is nothing to find must promote nothing.
 
 The gate that promotes lets luck through now and then, up to one time in twenty when the
-trials are much alike. One promotion is therefore looked into with two further draws of
-noise: luck does not come again, a leak does.
+trials are much alike. One promotion is therefore looked into with eight further draws of
+noise, until one is promoted again: luck seldom comes twice, a leak does. A pipeline that promotes
+noise three times in ten passes eight draws in 6 % of the cases, two draws in half of them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from windtunnel.audits.case import Case
 
 
-DRAWS = 3
-TOLERATED = 1
+FURTHER = 8
 
 
 @register("noise", "Does the study promote nothing where there is nothing to find?")
@@ -32,9 +32,12 @@ def noise(case: Case) -> AuditResult:
     """Carry the study out on scrambled bars; see `windtunnel.audits.scramble`."""
     draws = [search(case, case.subject, noise_bars(case))]
     if draws[0].promoted:
-        draws += [search(case, case.subject, noise_bars(case, draw)) for draw in range(1, DRAWS)]
+        for draw in range(1, 1 + FURTHER):
+            draws.append(search(case, case.subject, noise_bars(case, draw)))
+            if draws[-1].promoted:
+                break
     promoted = sum(found.promoted for found in draws)
-    passed = promoted <= TOLERATED
+    passed = promoted <= 1
     figures = {"draws": len(draws), "promoted": promoted} | search_figures(draws[0])
     rows: tuple[Row, ...] = tuple(
         {"draw": draw, **search_figures(found), "promoted": found.promoted}
@@ -55,10 +58,13 @@ def _sentence(draws: list[Search], promoted: int) -> str:
     if not promoted:
         return f"{told}: nothing is promoted ({judgement.CONFIDENT} is asked)."
     told = f"{told}, where {judgement.CONFIDENT} promotes"
-    if promoted <= TOLERATED:
-        return f"{told}. Of {len(draws) - 1} further draws none was promoted: it was luck."
+    if promoted == 1:
+        return (
+            f"{told}. None of {len(draws) - 1} further draws was promoted: consistent with luck, "
+            "no proof of it."
+        )
     return (
-        f"{told}; {promoted} of {len(draws)} draws were promoted. There is nothing to find in "
+        f"{told}; draw {len(draws)} was promoted again. There is nothing to find in "
         "these bars: the pipeline sees what it cannot know."
     )
 

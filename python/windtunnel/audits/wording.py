@@ -34,6 +34,12 @@ def spread(figure: float, others: Sequence[float], what: str) -> str:
         return f"With other {what} there is nothing to compare: the champion hardly traded."
     low, high = min(finite), max(finite)
     count = len(finite)
+    if count == 1:
+        against = "above it" if low > figure else "below it" if low < figure else "the same"
+        return (
+            f"With one other {what.removesuffix('s')} the champion's Sharpe ratio is {low:.2f}, "
+            f"{against}; the study's own gave {figure:.2f}. One says little."
+        )
     told = (
         f"With {count} other {what} the champion's Sharpe ratio lies between {low:.2f} and "
         f"{high:.2f}; the study's own gave {figure:.2f}"

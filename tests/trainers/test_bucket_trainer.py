@@ -96,13 +96,55 @@ def test_without_shapes_the_studys_own_is_meant(task, training, hyper, equal, mo
     ("name", "values", "error", "message"),
     [
         ("model.family", ["mlp", "forest"], TrainingError, "no family is called 'forest'"),
+        ("model.family", ["mlp", 3], TrainingError, r"family'\]\[1\]: no family is called '3'"),
         ("model.width", [4], TrainingError, "one value for each of 2 configurations, got 1"),
-        ("model.width", [4, 4.5], TrainingError, "must be whole numbers"),
+        ("model.width", 4, TrainingError, r"of 2 configurations, got shape \(\)"),
+        ("model.width", [4, 4.5], TrainingError, r"width'\]\[1\]: must be a whole number, got 4.5"),
+        ("model.width", [4, np.nan], TrainingError, "must be a whole number, got nan"),
+        ("model.width", [np.inf, 4], TrainingError, "must be a whole number, got inf"),
+        ("model.width", ["a", 4], TrainingError, "must be a whole number, got 'a'"),
+        ("model.width", [True, 4], TrainingError, "must be a whole number, got True"),
+        ("model.width", [4, 0], StudyFileError, r"model\.width: .*greater than .*, got 0"),
+        ("model.window", [4, 5000], StudyFileError, r"model\.window: .*less than .*, got 5000"),
     ],
 )
 def test_wrong_shapes(mixed, build_hyper, name, values, error, message):
-    with pytest.raises(error, match=message):
-        mixed.fit(build_hyper(2) | {name: np.array(values, dtype=object)})
+    hyper = build_hyper(2) | {name: np.array(values, dtype=object)}
+    for begin in (mixed.fit, mixed.start):
+        with pytest.raises(error, match=message):
+            begin(hyper)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dropout": None}, r"missing \['dropout'\]"),
+        ({"momentum": np.ones(3)}, r"unknown \['momentum'\]"),
+        ({"learning_rate": 0.1}, r"must have shape \(C,\)"),
+        ({"learning_rate": [0.1, 0.1, np.nan]}, r"hyper\['learning_rate'\]\[2\]: .*got nan"),
+    ],
+)
+def test_wrong_hyperparameters_are_named_by_their_lane_in_the_cohort(
+    mixed, build_hyper, change, message
+):
+    hyper = {**build_hyper(3), **change, "model.family": ["linear", "mlp", "mlp"]}
+    hyper = {name: values for name, values in hyper.items() if values is not None}
+    for begin in (mixed.fit, mixed.start):
+        with pytest.raises(TrainingError, match=message):
+            begin(hyper)
+
+
+def test_a_cohort_of_nobody(mixed, shaped):
+    for nothing in ({}, {name: values[:0] for name, values in shaped.items()}):
+        with pytest.raises(TrainingError, match="hyper"):
+            mixed.fit(nothing)
+    with pytest.raises(TrainingError, match="progress: holds no configuration"):
+        mixed.advance(mixed.start(shaped).pick([]), 3)
+
+
+def test_a_family_left_open_is_the_studys_own(mixed, shaped, whole, equal):
+    open_ = np.array([None if family == "mlp" else family for family in FAMILIES], dtype=object)
+    assert equal(mixed.fit(shaped | {"model.family": open_}).scores, whole.scores)
 
 
 def test_heads_that_do_not_divide_the_width(mixed, build_hyper):

@@ -158,12 +158,17 @@ def own_progress(
     Raises
     ------
     TrainingError
-        It is another trainer's, or `step` is not beyond it, or beyond the last.
+        It is another trainer's, or of no configuration, or `step` is not beyond it, or beyond
+        the last.
     """
     if not isinstance(progress, kind):
         raise TrainingError(
             f"progress: must be what `start` or `advance` of this trainer gave, got "
             f"{type(progress).__name__}"
+        )
+    if len(progress) == 0:
+        raise TrainingError(
+            "progress: holds no configuration to train on", "Pick at least one configuration"
         )
     made = progress.step
     if not made < step <= steps:

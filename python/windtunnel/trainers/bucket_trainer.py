@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from windtunnel.config.model import MODEL_SEARCHABLE
-from windtunnel.errors import TrainingError
+from windtunnel.errors import StudyFileError, TrainingError
 from windtunnel.models.factory import families
 from windtunnel.protocols import CohortFit, FittedModel, Progress, Trainer, TrainingTask
 from windtunnel.trainers.base import own_progress
 from windtunnel.trainers.boosted_trainer import BoostedTrainer
+from windtunnel.trainers.hyper import check_hyper
 from windtunnel.trainers.memory import SHARE_OF_FREE, available
 from windtunnel.trainers.population import Compilation
 from windtunnel.trainers.supervised_trainer import SupervisedTrainer
@@ -119,18 +122,19 @@ class BucketTrainer:
         Parameters
         ----------
         hyper : mapping of str to (C,) array
-            As `SupervisedTrainer.fit`, and any of `SHAPING`.
+            As `SupervisedTrainer.fit`, and any of `SHAPING`; None stands for the study's own.
         keep_models : bool
             Return parameters and scalers as well.
 
         Raises
         ------
         TrainingError
-            A hyperparameter is missing, unknown or out of range.
+            A hyperparameter is missing, unknown or out of range, a family is unknown, or a size
+            is no whole number.
         StudyFileError
-            A family is unknown, or a shape breaks its rules.
+            A shape breaks the rules of `[model]` or of its family.
         """
-        buckets, plain = _part(hyper)
+        buckets, plain = self._part(hyper)
         fits = {
             bucket: self._trainer(bucket).fit(own, keep_models=keep_models)
             for bucket, own in _by_bucket(buckets, plain).items()
@@ -139,7 +143,7 @@ class BucketTrainer:
 
     def start(self, hyper: Mapping[str, Any]) -> Parted:
         """Begin a cohort that is trained in stretches; `hyper` as in `fit`."""
-        buckets, plain = _part(hyper)
+        buckets, plain = self._part(hyper)
         parts = {
             bucket: self._trainer(bucket).start(own)
             for bucket, own in _by_bucket(buckets, plain).items()
@@ -160,9 +164,19 @@ class BucketTrainer:
 
     def _trainer(self, bucket: Bucket) -> Trainer:
         if bucket not in self._trainers:
-            model = self.model.vary(dict(zip(SHAPING, bucket, strict=True)))
-            self._trainers[bucket] = self._make(model)
+            self._trainers[bucket] = self._make(self._shaped(bucket))
         return self._trainers[bucket]
+
+    def _shaped(self, bucket: Bucket) -> ModelSection:
+        try:
+            return self.model.vary(dict(zip(SHAPING, bucket, strict=True)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            raise StudyFileError(
+                f"model.{field}: {first['msg']}, got {first['input']!r}",
+                "Narrow the search of it",
+            ) from None
 
     def _make(self, model: ModelSection) -> SupervisedTrainer | BoostedTrainer:
         if model.family == "lightgbm":
@@ -170,6 +184,22 @@ class BucketTrainer:
         taken = sum(each.plan.needs.fixed for each in self._programs())
         return SupervisedTrainer(
             self.task, model, self.training, self.seed, memory=self._memory - taken
+        )
+
+    def _part(
+        self, hyper: Mapping[str, Any]
+    ) -> tuple[tuple[Bucket, ...], dict[str, npt.NDArray[Any]]]:
+        """The bucket of every configuration, and what a single program takes."""
+        plain = {name: values for name, values in hyper.items() if name not in SHAPING}
+        # Before the cohort is parted, so that errors name lanes of the cohort.
+        cohort = len(check_hyper(plain, self.task.features.shape[-1])["learning_rate"])
+        unset: list[Any] = [None] * cohort
+        columns = [
+            _column(hyper[name], name, cohort) if name in hyper else unset for name in SHAPING
+        ]
+        return (
+            tuple(zip(*columns, strict=True)),
+            {name: np.asarray(values) for name, values in plain.items()},
         )
 
     def _programs(self) -> list[SupervisedTrainer]:
@@ -199,36 +229,35 @@ class BucketTrainer:
         return CohortFit(scores, loss, failures, kept if some.models is not None else None)
 
 
-def _part(hyper: Mapping[str, Any]) -> tuple[tuple[Bucket, ...], dict[str, npt.NDArray[Any]]]:
-    """The bucket of every configuration, and what a single program takes."""
-    plain = {name: np.asarray(values) for name, values in hyper.items() if name not in SHAPING}
-    cohort = len(next(iter(plain.values()), ()))
-    columns = [_column(hyper[name], name, cohort) if name in hyper else None for name in SHAPING]
-    buckets = tuple(
-        tuple(None if column is None else column[lane] for column in columns)
-        for lane in range(cohort)
-    )
-    return buckets, plain
-
-
 def _column(values: Any, name: str, cohort: int) -> list[Any]:
-    column = list(values)
-    if len(column) != cohort:
+    """The values of one of `SHAPING`, as plain text or whole numbers, None left as it is."""
+    column = np.asarray(values, object)
+    if column.shape != (cohort,):
         raise TrainingError(
             f"hyper[{name!r}]: must have one value for each of {cohort} configurations, got "
-            f"{len(column)}"
+            f"{column.size if column.ndim == 1 else f'shape {column.shape}'}",
+            "Give None where the study's own is meant",
         )
-    if name == "model.family":
-        unknown = {family for family in column if family not in families()}
-        if unknown:
-            raise TrainingError(
-                f"hyper[{name!r}]: no family is called {sorted(map(str, unknown))[0]!r}",
-                f"Choose from {', '.join(families())}",
-            )
-        return [str(family) for family in column]
-    if any(value is not None and value != int(value) for value in column):
-        raise TrainingError(f"hyper[{name!r}]: must be whole numbers, got {column}")
-    return [None if value is None else int(value) for value in column]
+    read = _family if name == "model.family" else _whole
+    return [
+        None if value is None else read(value, f"hyper[{name!r}][{lane}]")
+        for lane, value in enumerate(column)
+    ]
+
+
+def _family(value: Any, place: str) -> str:
+    if not isinstance(value, str) or value not in families():
+        raise TrainingError(
+            f"{place}: no family is called {str(value)!r}", f"Choose from {', '.join(families())}"
+        )
+    return str(value)
+
+
+def _whole(value: Any, place: str) -> int:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not float(value).is_integer():
+        raise TrainingError(f"{place}: must be a whole number, got {value!r}", "Give an int")
+    return int(value)
 
 
 def _by_bucket(

@@ -71,7 +71,14 @@ def test_parameters_of_another_form_are_left_to_the_program(spoil):
     params = parameters(np.random.default_rng(1), [4, 3, 1], 2)
     model = {"family": "mlp", "hidden": [3]}
     assert build(model, "direction", params) is not None
-    assert build({"family": "transformer", "hidden": [3]}, "direction", params) is None
+    for change in (
+        {"family": "transformer"},
+        {"residual": True},
+        {"scope": "cross_section"},
+        {"head": "sharpe"},
+        {"head": "quantile"},
+    ):
+        assert build({**model, **change}, "direction", params) is None
     spoil(params)
     assert build(model, "direction", params) is None
 

@@ -6,7 +6,6 @@ network of every seed, the mean over the seeds, and NaN for a row with a NaN fea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,20 @@ import numpy.typing as npt
 from windtunnel import artifacts
 from windtunnel.data.panel import Float32Array
 from windtunnel.deployment.bundle import Bundle, load_bundle
+from windtunnel.deployment.dense import Dense, dense_form
 from windtunnel.deployment.replay import SCORE_TOLERANCE, score_rows
 from windtunnel.errors import BundleError
 
-FAMILIES = ("linear", "mlp")
 _OPSET = 17
 _IR_VERSION = 8  # that of the opset's time, so that older runtimes load the file
 
 
 @dataclass(frozen=True)
 class OnnxCertificate:
-    """Outcome of running the ONNX file beside the bundle's program."""
+    """Outcome of running the ONNX file beside the bundle's program.
+
+    `largest_difference` is absolute, and relative to scores beyond 1.
+    """
 
     rows: int
     largest_difference: float
@@ -36,8 +38,8 @@ class OnnxCertificate:
     def sentence(self) -> str:
         """The outcome in words."""
         return (
-            f"onnxruntime and the bundle agree on {self.rows} rows within {SCORE_TOLERANCE:g} "
-            f"(largest difference {self.largest_difference:.1e})."
+            f"onnxruntime and the bundle agree on {self.rows} rows within {SCORE_TOLERANCE:g}, "
+            f"relative to scores beyond 1 (largest difference {self.largest_difference:.1e})."
         )
 
 
@@ -50,8 +52,8 @@ def export_onnx(source: Path, path: Path) -> OnnxCertificate:
     Raises
     ------
     BundleError
-        `path` exists, the model is of another family, the packages are not installed, or
-        onnxruntime gives other scores; nothing is written then.
+        `path` exists, the model is no stack of dense layers, the packages are not installed,
+        or onnxruntime gives other scores; nothing is written then.
     """
     if path.exists():
         raise BundleError(f"file {str(path)!r} exists already", "Give another path")
@@ -64,7 +66,7 @@ def export_onnx(source: Path, path: Path) -> OnnxCertificate:
             "Install it with `pip install 'windtunnel[onnx]'`",
         ) from None
     bundle = load_bundle(source)
-    model = _model(bundle)
+    model = _model(bundle, _dense(bundle))
     onnx.checker.check_model(model, full_check=True)
     raw = model.SerializeToString()
     rows = _rows(bundle)
@@ -88,6 +90,7 @@ def _rows(bundle: Bundle) -> Float32Array:
 def _compare(source: Path, scores: Float32Array, expected: Float32Array) -> OnnxCertificate:
     both = ~np.isnan(expected)
     difference = np.abs(scores.astype(np.float64) - expected)[both]
+    difference /= np.maximum(np.abs(expected[both]), 1)
     largest = float(difference.max(initial=0.0))
     if not (np.array_equal(np.isnan(scores), ~both) and largest <= SCORE_TOLERANCE):
         raise BundleError(
@@ -98,12 +101,26 @@ def _compare(source: Path, scores: Float32Array, expected: Float32Array) -> Onnx
     return OnnxCertificate(len(expected), largest)
 
 
-def _model(bundle: Bundle) -> Any:
+def _dense(bundle: Bundle) -> Dense:
+    manifest = bundle.manifest
+    try:
+        return dense_form(
+            manifest.model,
+            manifest.label.kind,
+            bundle.parameters,
+            long_only=manifest.policy.long_only,
+        )
+    except BundleError as error:
+        raise BundleError(
+            f"bundle {str(bundle.path)!r} has no ONNX export: {error.problem}", error.remedy
+        ) from None
+
+
+def _model(bundle: Bundle, dense: Dense) -> Any:
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - an extra
 
     manifest = bundle.manifest
     parameters = {name: np.asarray(value, np.float32) for name, value in bundle.parameters.items()}
-    layers = _layers(bundle, parameters)
     nodes: list[Any] = []
     constants: dict[str, npt.NDArray[np.generic]] = {
         "mean": parameters["mean"],
@@ -121,14 +138,23 @@ def _model(bundle: Bundle) -> Any:
         constants["mask"] = parameters["mask"]
         h = add("Mul", [h, "mask"], "masked")
     # (rows, F) @ (S, F, width) broadcasts over the seeds: (S, rows, width).
-    for layer in layers:
+    width = bundle.width
+    for layer in dense.layers:
+        given, narrow = h, parameters[f"network/{layer}/bias"].shape[-1]
         constants[f"{layer}_kernel"] = parameters[f"network/{layer}/kernel"]
         constants[f"{layer}_bias"] = parameters[f"network/{layer}/bias"][:, None, :]
         add("MatMul", [h, f"{layer}_kernel"], f"{layer}_product")
         h = add("Add", [f"{layer}_product", f"{layer}_bias"], f"{layer}_sum")
         if layer != "head":
             h = add("Relu", [h], f"{layer}_relu")
-    if manifest.label.kind == "direction":
+            if dense.residual and narrow == width:
+                h = add("Add", [given, h], f"{layer}_residual")
+        width = narrow
+    if dense.output == "tanh":
+        h = add("Tanh", [h], "exposure")
+    elif dense.output == "sigmoid":
+        h = add("Sigmoid", [h], "exposure")
+    elif dense.output == "direction":
         constants |= {"two": np.array(2, np.float32), "one": np.array(1, np.float32)}
         add("Sigmoid", [h], "probability")
         add("Mul", ["probability", "two"], "doubled")
@@ -165,25 +191,3 @@ def _model(bundle: Bundle) -> Any:
         },
     )
     return model
-
-
-def _layers(bundle: Bundle, parameters: Mapping[str, Float32Array]) -> list[str]:
-    """Names of the dense layers in order; refuses what is no stack of them."""
-    family = bundle.manifest.model.get("family")
-    hidden = len(bundle.manifest.model.get("hidden", ())) if family == "mlp" else 0
-    layers = [*(f"hidden_{i}" for i in range(hidden)), "head"]
-    wanted = {f"network/{layer}/{part}" for layer in layers for part in ("kernel", "bias")}
-    given = {name for name in parameters if name not in {"mean", "scale", "mask"}}
-    plain = bundle.manifest.window == 0 and not bundle.manifest.cross_section
-    outputs = parameters["network/head/bias"].shape[-1] if wanted == given else 0
-    if (
-        family not in FAMILIES
-        or not plain
-        or outputs != 1
-        or not {"mean", "scale"} <= set(parameters)
-    ):
-        raise BundleError(
-            f"bundle {str(bundle.path)!r}: a model of family {family!r} has no ONNX export",
-            f"Families that have: {', '.join(FAMILIES)}, of one bar and one instrument",
-        )
-    return layers

@@ -18,6 +18,8 @@ from numba import njit
 
 from windtunnel.data.panel import Float32Array
 from windtunnel.deployment.bundle import Bundle
+from windtunnel.deployment.dense import dense_form
+from windtunnel.errors import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -90,34 +92,26 @@ def build(
 
     None when the parameters are not exactly those of such a model.
     """
-    if model.get("family") not in {"mlp", "linear"} or model.get("residual"):
+    try:
+        dense = dense_form(model, kind, parameters, long_only=False)
+    except BundleError:
         return None
-    if model.get("head", "auto") not in {"auto", "direction", "regression"}:
+    if dense.residual or dense.output not in {"identity", "direction"} or "mask" in parameters:
         return None
-    if model.get("scope", "instrument") != "instrument":
+    if any(array.dtype != np.float32 for array in parameters.values()):
         return None
-    hidden = len(model.get("hidden", ())) if model["family"] == "mlp" else 0
-    names = [f"network/hidden_{i}" for i in range(hidden)] + ["network/head"]
-    expected = {"mean", "scale"} | {f"{n}/{part}" for n in names for part in ("kernel", "bias")}
-    if set(parameters) != expected or any(a.dtype != np.float32 for a in parameters.values()):
-        return None
-    kernels = [parameters[f"{name}/kernel"] for name in names]
-    biases = [parameters[f"{name}/bias"] for name in names]
+    kernels = [parameters[f"network/{name}/kernel"] for name in dense.layers]
+    biases = [parameters[f"network/{name}/bias"] for name in dense.layers]
     mean, scale = parameters["mean"], parameters["scale"]
-    seeds, width = kernels[0].shape[0], mean.shape[-1]
+    seeds, width = kernels[0].shape[0], len(mean)
     sizes = [width, *(kernel.shape[-1] for kernel in kernels)]
-    fits = sizes[-1] == 1 and mean.shape == scale.shape == (width,)
-    for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
-        fits &= kernel.shape == (seeds, sizes[i], sizes[i + 1])
-        fits &= bias.shape == (seeds, sizes[i + 1])
-    if not fits:
-        return None
     parts = [mean, np.float32(1) / scale]
     for seed in range(seeds):
         for kernel, bias in zip(kernels, biases, strict=True):
             parts += [kernel[seed].ravel(), bias[seed]]
     weights = np.ascontiguousarray(np.concatenate(parts), np.float32)
-    return NativeScorer(weights, np.array(sizes, np.int64), seeds, squash=kind == "direction")
+    squash = dense.output == "direction"
+    return NativeScorer(weights, np.array(sizes, np.int64), seeds, squash=squash)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})

@@ -47,7 +47,7 @@ class StudyResult:
     run : Run
         Where everything is.
     trials : polars.DataFrame
-        One row a trial: number, cohort, state, objective, parameters, metrics.
+        One row per trial: number, cohort, state, objective, parameters, metrics.
     figures : dict
         What `result.json` holds: champion, verdict, statistics, holdout, registered version.
     """

@@ -70,8 +70,10 @@ def test_watch_says_where_a_stopped_run_stands(run: Run) -> None:
 def test_watch_follows_a_run_that_is_led(run: Run) -> None:
     with run.locked():
         commit(run, 0, [1.0], [8])
+        commit(run, 1, [1.5], [8])
         answer = CliRunner().invoke(app, ["watch", str(run.path), "--once"])
-    assert "1/12 trials" in answer.stdout
+    assert "2/12 trials" in answer.stdout
+    assert "1/12 trials" not in answer.stdout  # how it stands, and not how it came there
     assert "resume" not in answer.stdout
 
 

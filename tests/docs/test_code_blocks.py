@@ -117,6 +117,16 @@ def later_python(page: Path, number: int) -> bool:
     return bool(following) and following[0].language == "python"
 
 
+def test_the_engine_alone_in_the_readme_runs_as_pasted(reader: Path) -> None:
+    """The other block of Python there carries out the demo's study, which has tests of its own."""
+    (block,) = [
+        each
+        for each in blocks_of(DOCS.parent / "README.md")
+        if each.language == "python" and "run_signals" in each.text
+    ]
+    run(reader, [sys.executable, "-c", block.text], 0)
+
+
 @pytest.mark.parametrize(("page", "where"), ELSEWHERE.items())
 def test_other_pages_are_run_elsewhere(page: str, where: str) -> None:
     """The test that is named reads the page, or calls what its blocks call."""

@@ -239,7 +239,7 @@ def run_exposures(
         )
     if len(bands) != configurations:
         raise BacktestError(
-            f"band: must be one number or one a configuration (C={configurations}), "
+            f"band: must be one number or one per configuration (C={configurations}), "
             f"got {len(bands)}"
         )
     wrong = ~(np.isfinite(bands) & (bands >= 0))

@@ -146,7 +146,7 @@ def _sizes(size: float | npt.NDArray[np.float64], count: int) -> npt.NDArray[np.
         sizes = require_array("size", size, (np.float64,), "(C,)", 1)
         if len(sizes) != count:
             raise BacktestError(
-                f"size: must be one number or one a configuration (C={count}), got {len(sizes)}"
+                f"size: must be one number or one per configuration (C={count}), got {len(sizes)}"
             )
     else:
         sizes = np.full(count, size, np.float64)

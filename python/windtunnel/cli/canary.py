@@ -45,7 +45,10 @@ def start(
         typer.Option("--shadow", help="Both answer the share; the champion's answer is returned."),
     ] = False,
     sticky: Annotated[
-        bool, typer.Option("--sticky", help="Treat requests of the same key always alike.")
+        bool,
+        typer.Option(
+            "--sticky", help="Always route requests with the same key to the same version."
+        ),
     ] = False,
     reason: Reason = "",
     workspace: Workspace = Path(),

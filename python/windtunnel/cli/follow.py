@@ -40,7 +40,8 @@ def watch(
     while True:
         # Before looking: what was committed until then is shown before the end is told.
         ended = opened.complete or not opened.is_led()
-        for line in seen.read(opened):
+        lines = seen.read(opened)
+        for line in lines[-1:] if once else lines:
             console.print(line, highlight=False)
         stage = next((text for name, text in STAGES[::-1] if (opened.path / name).exists()), "")
         if stage and stage != said and not opened.complete:

@@ -148,7 +148,9 @@ def ledger(console: Console, kept: Ledger, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(listed))  # noqa: T201
         return
-    rows(console, listed, "no trials have been made here yet")
+    # A run's name begins with that of its study.
+    kept_columns = [{k: v for k, v in row.items() if k != "study"} for row in listed]
+    rows(console, kept_columns, "no trials have been made here yet")
 
 
 def pairs(console: Console, values: Mapping[str, str], *, as_json: bool) -> None:
@@ -174,10 +176,24 @@ def rows(console: Console, found: list[dict[str, Any]], empty: str = "") -> None
     if not found:
         console.print(empty)
         return
-    table = Table(*found[0])
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    cells = {name: [_cell(row[name]) for row in found] for name in found[0]}
+    widest = {name: max(map(len, column)) for name, column in cells.items()}
+    narrow = sum(max(len(name), widest[name]) + 1 for name in cells) > console.width
+    for name, column in cells.items():
+        # Names and times are to be copied whole; words and headings may be broken.
+        words = any(" " in cell for cell in column)
+        width = max(widest[name], 6) if narrow and not words else None
+        table.add_column(name.replace("_", " "), width=width, overflow="fold")
     for row in found:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
     console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def percent(value: float | None) -> str:

@@ -158,7 +158,7 @@ class ReportData:
         Equity in the prices' currency, marked at each close, starting from `initial_cash`.
     folds : tuple of FoldRow
         In time order; their first bars are drawn as fold boundaries.
-    trials : DataFrame, one row a trial
+    trials : DataFrame, one row per trial
         Columns `number`, `state` ('complete', 'failed', 'pruned'), `objective` (null or NaN
         when there is none), one column for each of `dimensions`, and metrics (`sharpe` is
         drawn as the luck picture when present).

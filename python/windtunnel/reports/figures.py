@@ -142,7 +142,7 @@ def costs(data: ReportData) -> Figure | None:
                 tickvals=values(row.multiple for row in rows),
                 ticktext=[f"{row.multiple:g}×" for row in rows],
             ),
-            yaxis=axis("Sharpe ratio a year", nticks=6, range=padded(reach, 0.1)),
+            yaxis=axis("annualised Sharpe ratio", nticks=6, range=padded(reach, 0.1)),
             shapes=shapes,
             annotations=notes,
         ),

@@ -40,7 +40,7 @@ def luck(data: ReportData) -> Figure | None:
         shapes.append(_upright(value, top, line))
         words = f"{text} {value:.2f}".replace("-", "\N{MINUS SIGN}")
         notes.append(_flag(value, top, words, color, leftwards=value > middle))
-    return _histogram(found, "Sharpe ratio a year, out of sample", "Trials", shapes, notes)
+    return _histogram(found, "Annualised Sharpe ratio, out of sample", "Trials", shapes, notes)
 
 
 def logits(data: ReportData) -> Figure | None:
@@ -90,7 +90,7 @@ def deflation(data: ReportData) -> Figure | None:
             showlegend=True,
             legend=LEGEND,
             xaxis=axis("Trial, in the order of the search", nticks=6, showgrid=False),
-            yaxis=axis("Sharpe ratio a year", nticks=6),
+            yaxis=axis("annualised Sharpe ratio", nticks=6),
         ),
     }
 
@@ -130,7 +130,7 @@ def paths(data: ReportData) -> Figure | None:
         ],
         "layout": layout(
             margin={"l": 48, "r": 14, "t": 50, "b": 44},
-            xaxis=axis("Sharpe ratio a year of a path", range=ends, nticks=7),
+            xaxis=axis("Annualised Sharpe ratio of a path", range=ends, nticks=7),
             yaxis=axis("Path", range=[0.3, len(found) + 0.7], nticks=6, tickformat="d"),
             shapes=shapes,
             annotations=notes,

@@ -53,7 +53,7 @@ def rivals(data: ReportData) -> Figure | None:
         "data": traces,
         "layout": layout(
             margin={"l": 150, "r": 14, "t": 14, "b": 44},
-            xaxis=axis("Sharpe ratio a year, out of sample", range=ends, nticks=9),
+            xaxis=axis("annualised Sharpe ratio, out of sample", range=ends, nticks=9),
             yaxis=axis(type="category", range=[-0.6, len(kinds) - 0.4]),
             shapes=[zero | {"line": {"color": "axis", "width": 1}}],
         ),

@@ -34,7 +34,7 @@ def rolling(data: ReportData) -> Figure | None:
             legend=LEGEND | {"traceorder": "reversed"},
             hovermode="x unified",
             xaxis=axis(type="date", nticks=6),
-            yaxis=axis("Sharpe ratio a year", nticks=6),
+            yaxis=axis("annualised Sharpe ratio", nticks=6),
             shapes=[level(0.0, "axis", "solid")],
         ),
     }

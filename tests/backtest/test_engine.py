@@ -76,7 +76,7 @@ def test_bad_exposures(panel, name) -> None:
 BAD_BANDS = {
     "negative": (-0.1, r"band\[0\]: must be finite and at least 0, got .*-0.1"),
     "NaN": (np.array([0.0, np.nan, 0.0]), r"band\[1\]: must be finite"),
-    "too many": (np.zeros(4), r"band: must be one number or one a configuration \(C=3\), got 4"),
+    "too many": (np.zeros(4), r"band: must be one number or one per configuration \(C=3\), got 4"),
     "float32": (np.zeros(3, np.float32), r"band: must be float64, got float32"),
 }
 

@@ -213,7 +213,7 @@ def test_threads_change_nothing(random_world) -> None:
         ({"entries": np.zeros((4, 2, 2), bool)[:, ::2]}, "entries: must be C-contiguous"),
         ({"size": 0.0}, r"size\[0\]: must be finite, not 0 and within"),
         ({"size": np.array([1.0, np.nan])}, r"size\[1\]: must be finite, not 0 and within"),
-        ({"size": np.ones(3)}, r"size: must be one number or one a configuration \(C=2\), got 3"),
+        ({"size": np.ones(3)}, r"size: must be one number or one per configuration \(C=2\), got 3"),
         ({"configurations": 7}, "configurations: must be the last axis of the flags, 2, got 7"),
         ({"stops": Stops(loss=np.ones(1))}, r"stops.loss: must have one entry a policy \(2\)"),
         ({"threads": 0}, "threads: must be at least 1, got 0"),

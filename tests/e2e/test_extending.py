@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_used_stops_before_anything_is_done(
 ) -> None:
     (tmp_path / "own.py").write_text("1 / 0")
     done = windtunnel("run", write_study(tmp_path), "--extend", "own.py", cwd=tmp_path)
-    assert done.returncode == 4
+    assert done.returncode == 2
     assert "ZeroDivisionError" in " ".join(done.stderr.split())
     assert not (tmp_path / "runs").exists()
 

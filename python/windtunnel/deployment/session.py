@@ -29,6 +29,17 @@ Step: TypeAlias = Callable[[Any, dict[str, jax.Array], jax.Array], tuple[Any, ja
 
 ROW_COLUMNS = (*COLUMNS, "defined")
 MARGIN = 1e-3  # choices closer than this, in probability, may fall otherwise elsewhere
+# What every account keeps to, value by value; `pending` may also be NaN, where nothing is decided.
+_RULES: dict[str, Callable[[Float32Array], Any]] = {
+    "mark": lambda x: x > 0,
+    "volume": lambda x: x > 0,
+    "tradable": lambda x: (x == 0) | (x == 1),
+    "closed": lambda x: (x == 0) | (x == 1),
+    "entry": lambda x: x >= 0,
+    "held": lambda x: (x >= 0) & (x == np.floor(x)),
+    "carry": lambda x: np.abs(x) <= 1 + _ROUNDING,  # a gated cell averages values of tanh
+}
+_ROUNDING = 1e-4  # of sums in float32
 _BEGINNING = {"cash": 1.0, "equity": 1.0, "mark": 1.0, "volume": 1.0, "pending": np.nan}
 
 
@@ -147,7 +158,8 @@ def unpack(text: str, session: Session) -> State:
     Raises
     ------
     BundleError
-        It is no such text, of another model's size, or holds what no account can.
+        It is no such text, of another model's size, or holds what no account can: the message
+        names the array. What an account can hold is taken as it is, whoever wrote it.
     """
     sizes = {name: int(np.prod(shape)) for name, shape in sorted(session.state.items())}
     try:
@@ -167,14 +179,33 @@ def unpack(text: str, session: Session) -> State:
         good = np.isfinite(found[name])
         if name == "pending":  # where nothing is decided
             good |= np.isnan(found[name])
-        if name in {"mark", "volume"}:
-            good &= found[name] > 0
+        if name in _RULES:
+            good &= _RULES[name](found[name])
         if not good.all():
-            raise BundleError(
-                f"state: {name} holds a value that no account can have",
-                "Give the state of this model's previous answer, unchanged",
-            )
+            raise _impossible(f"{name} holds a value")
+    if {"cash", "units", "mark", "entry", "closed", "equity"} <= found.keys():
+        _check_account(found)
     return found
+
+
+def _check_account(state: State) -> None:
+    """Hold the parts of an account to one another."""
+    cash, equity = float(state["cash"]), float(state["equity"])
+    held = state["units"] != 0
+    if state["closed"] and held.any():
+        raise _impossible("closed and units say that a liquidated account holds something")
+    if not np.array_equal(held, state["entry"] > 0):
+        raise _impossible("entry and units name different positions")
+    value = state["units"].astype(np.float64) * state["mark"]
+    if abs(cash + value.sum() - equity) > _ROUNDING * (abs(cash) + np.abs(value).sum()):
+        raise _impossible("equity is not cash and positions at their marks")
+
+
+def _impossible(problem: str) -> BundleError:
+    return BundleError(
+        f"state: {problem}, which no account can have",
+        "Give the state of this model's previous answer, unchanged",
+    )
 
 
 def session_program(step: Step, session: Session, features: int) -> tuple[Any, tuple[Any, ...]]:

@@ -106,3 +106,41 @@ def test_misuse_is_refused(panel) -> None:
         TradingEnv(panel, np.zeros((3, 2, 1), np.float32), COSTS, EXECUTION)
     with pytest.raises(TrainingError, match=r"features\[0, 0, 0\]: must be finite"):
         TradingEnv(panel, np.full((90, 2, 1), np.inf, np.float32), COSTS, EXECUTION)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rules_reward": "retrun"}, "rules_reward: must be one of .* got 'retrun'"),
+        ({"volatility": 0.0}, "volatility: must be above 0"),
+        ({"leverage": 0.0}, "leverage: must be above 0"),
+        ({"leverage": np.nan}, "leverage: must be above 0"),
+        ({"band": -1.0}, "band: must not be below 0"),
+        ({"turnover_penalty": -1.0}, "turnover_penalty: must not be below 0"),
+        ({"drawdown_penalty": np.inf}, "drawdown_penalty: must not be below 0, and finite"),
+        ({"episode_bars": 0}, "episode_bars: must be at least 1"),
+        ({"levels": (-3.0, 5.0)}, r"levels: .*in \[-1, 1\]"),
+        ({"levels": (-1.0, 1.0), "long_only": True}, r"levels: .*in \[0, 1\]"),
+        ({"levels": (1.0, 0.0)}, "levels: .*ascending"),
+        ({"levels": ()}, "levels: must be two or more"),
+        ({"scale": np.array([1, 0, 1])}, "scale: must be above 0, got 0"),
+        ({"mean": np.zeros(2)}, "mean: must be 3 finite numbers"),
+        ({"mean": np.array([0, np.nan, 0])}, "mean: .* with NaN or infinity"),
+    ],
+)
+def test_arguments_out_of_range_are_named(panel, change, message) -> None:
+    with pytest.raises(TrainingError, match=message):
+        make_env(panel, **change)
+
+
+def test_a_sharpe_reward_has_no_unit(panel) -> None:
+    """The first bar's, by Moody and Saffell with moments 0 and v^2, is the return over v."""
+    for volatility in (0.01, 0.02):
+        rewards = {}
+        for kind in ("return", "differential_sharpe"):
+            env = make_env(panel, rules_reward=kind, volatility=volatility)
+            env.reset(options={"start": 7})
+            rewards[kind] = env.step(np.ones(2, np.float32))[1]
+        assert rewards["differential_sharpe"] == pytest.approx(
+            rewards["return"] / volatility, rel=1e-4
+        )

@@ -32,6 +32,7 @@ from windtunnel.trainers.rl.environment import (
     target,
 )
 from windtunnel.trainers.rl.episodes import check_features
+from windtunnel.trainers.rl.gym_settings import check_settings, column
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -61,14 +62,17 @@ class TradingEnv(gymnasium.Env[Float32Array, npt.NDArray[Any]]):
     volatility : float
         Deviation of the return of one bar: unrealised returns are shown in its units.
     rules_reward, turnover_penalty, drawdown_penalty
-        As `[rl]` has them. The reward is in units of return, not of volatility.
+        As `[rl]` has them. The reward "return" is the account's return of a bar, less the
+        penalties; "differential_sharpe" has no unit, and its penalties are in units of
+        `volatility`, as in training.
 
     Raises
     ------
     SplitError
         No episode fits behind the first bar with features.
     TrainingError
-        The features have another shape than the panel, or are infinite.
+        The features have another shape than the panel, or are infinite; or an argument is out
+        of the range that a study file allows it, and the message names it.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 - as Gymnasium declares it
@@ -101,6 +105,28 @@ class TradingEnv(gymnasium.Env[Float32Array, npt.NDArray[Any]]):
             )
         check_features(features)
         width = features.shape[2]
+        check_settings(
+            rules_reward=rules_reward,
+            levels=levels,
+            low=0.0 if long_only else -1.0,
+            above_zero={
+                "leverage": leverage,
+                "volatility": volatility,
+                "periods_per_year": periods_per_year,
+            },
+            from_zero={
+                "band": band,
+                "turnover_penalty": turnover_penalty,
+                "drawdown_penalty": drawdown_penalty,
+            },
+            episode_bars=episode_bars,
+        )
+        mean = column("mean", np.zeros(width) if mean is None else mean, width)
+        scale = column("scale", np.ones(width) if scale is None else scale, width)
+        if not (scale > 0).all():
+            raise TrainingError(
+                f"scale: must be above 0, got {scale.min():g}", "Leave constant features out"
+            )
         terms = Terms.of(costs, execution, band=band, periods_per_year=periods_per_year)
         rules = Rules(terms, rules_reward)  # type: ignore[arg-type]
         table = make_table(panel, features, terms)
@@ -115,7 +141,8 @@ class TradingEnv(gymnasium.Env[Float32Array, npt.NDArray[Any]]):
             )
         self._symbols, self._bars = panel.symbols, episode_bars
         self._table = jnp.asarray(table)
-        self._unit = volatility
+        # Rewards come per volatility; a Sharpe ratio has no unit to give back.
+        self._unit = volatility if rules_reward == "return" else 1.0
         self.levels = levels
         low = 0.0 if long_only else -1.0
         self.action_space = (
@@ -128,12 +155,7 @@ class TradingEnv(gymnasium.Env[Float32Array, npt.NDArray[Any]]):
         tastes = Tastes(
             *(jnp.float32(value) for value in (leverage, turnover_penalty, drawdown_penalty))
         )
-        gain = 1 / np.asarray(np.ones(width) if scale is None else scale, np.float32)
-        norm = Scale(
-            jnp.asarray(np.zeros(width, np.float32) if mean is None else mean),
-            jnp.asarray(gain),
-            jnp.float32(volatility),
-        )
+        norm = Scale(jnp.asarray(mean), jnp.asarray(1 / scale), jnp.float32(volatility))
 
         def begin(row: jax.Array) -> tuple[Any, Any, jax.Array]:
             bar = read_bar(row)

@@ -27,7 +27,7 @@ from windtunnel.monitoring.bars import as_moment
 from windtunnel.monitoring.burn_rate import Objective
 from windtunnel.monitoring.latency import LatencyObserver
 from windtunnel.monitoring.monitor import attach
-from windtunnel.monitoring.settings import MonitorFile, StreamSection
+from windtunnel.monitoring.settings import DecaySection, MonitorFile, StreamSection
 from windtunnel.monitoring.watch import ModelWatch
 
 SETTINGS = MonitorFile.model_validate(
@@ -61,7 +61,7 @@ def test_drift_is_looked_for_every_stride(watched_bundle: Any, stream: Any) -> N
     assert [len(found.history) for found in drift] == [0, 1, 2, 3]
     assert [check.drifted for _, check in watch.checks] == [found.breached for found in drift]
     assert drift[0].subject == "example version 3"
-    assert watch.ordered
+    assert watch.unkept == ""
 
 
 def test_a_broken_feed_is_found_and_its_feature_named(watched_bundle: Any, stream: Any) -> None:
@@ -272,7 +272,7 @@ def test_an_account_that_falls_behind_and_dear_fills_are_alerts(
     desk = Desk(tmp_path, watched_bundle)
     random = np.random.default_rng(5)
     assumed = 1e4 * watched_bundle.manifest.account.costs["half_spread"]
-    for k in range(120):
+    for k in range(260):
         at = as_moment(stream[0][0]) + timedelta(days=k)
         backtest = float(random.normal(0, 0.01))
         desk.bus.emit(AccountMarked("example", 1, at, backtest - 0.002, backtest))
@@ -285,6 +285,45 @@ def test_an_account_that_falls_behind_and_dear_fills_are_alerts(
     assert raised["account falls behind"].value == pytest.approx(-0.002, abs=1e-4)
     assert raised["fills cost more"].threshold == pytest.approx(assumed)
     assert desk.attached.queued.counts.failed == 0
+
+
+def test_account_and_fills_wait_for_as_many_values_as_the_file_says(watched_bundle: Any) -> None:
+    settings = SETTINGS.model_copy(update={"decay": DecaySection(fewest=40)})
+    watch = ModelWatch(watched_bundle, 1, settings)
+    at = datetime(2020, 1, 1, tzinfo=UTC)
+    lost = [watch.returns(at, -0.002, 0.0)[0].breached for _ in range(41)]
+    dear = [watch.fill(at, 1, 101.0, 100.0)[0].breached for _ in range(41)]
+    assert lost == dear == [False] * 39 + [True] * 2
+
+
+def test_a_reference_too_short_for_its_memory_is_said_in_log_and_alert(
+    tmp_path: Path,
+    maker: Any,
+    long_example: Any,
+    stream: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from windtunnel.deployment.bundle import load_bundle
+
+    panel, values, example = long_example
+    defined = ~np.isnan(values[:200]).any(axis=2)
+    short = load_bundle(
+        maker.export_example(
+            example,
+            tmp_path / "short",
+            reference=values[:200][defined],
+            reference_bars=np.nonzero(defined)[0],
+            symbols=panel.symbols,
+        )
+    )
+    desk = Desk(tmp_path / "desk", short)
+    desk.send(stream[:40], lambda features: features + np.float32(3.0))
+    assert desk.attached.close()
+    (raised,) = (event for event in desk.alerts if event.rule == "features drift")
+    assert isinstance(raised, AlertRaised)
+    assert "perhaps more often than once in 2000 bars, since the " in raised.what
+    (logged,) = (each for each in caplog.messages if "more often than asked for" in each)
+    assert "are needed, or more" in logged
 
 
 def test_a_version_that_cannot_be_watched_is_said_once(

@@ -178,11 +178,11 @@ class Monitor:
                 self.watches[key] = None  # said once, not with every row
                 log.warning("%s version %d cannot be watched: %s", model, version, error)
             watch = self.watches[key]
-            if watch is not None and not watch.ordered:
+            if watch is not None and watch.unkept:
                 log.warning(
-                    "%s was exported without the bars of its reference: its drift threshold does "
-                    "not know how its features hang together in time and may alarm too often",
+                    "%s: false alarms of drift may come more often than asked for: %s",
                     watch.subject,
+                    watch.unkept,
                 )
         return self.watches[key]
 

@@ -156,6 +156,8 @@ def replay(
             "The holdout of this run is sealed, so no outcome within it was looked at: skill and "
             "calibration are watched on later bars alone."
         )
+    if watch.unkept:
+        notes.append(f"False alarms of drift may come more often than asked for: {watch.unkept}.")
     done = Replay(
         subject=watch.subject,
         first=as_moment(panel.timestamps[first]),

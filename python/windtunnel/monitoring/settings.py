@@ -14,6 +14,7 @@ from windtunnel.errors import MonitoringError
 from windtunnel.monitoring.alerts.duration import Duration
 from windtunnel.monitoring.alerts.rules import NAME, Rule, Silence, SinkSection
 from windtunnel.monitoring.burn_rate import Objective
+from windtunnel.monitoring.decay.account import FEWEST
 from windtunnel.monitoring.drift.detector import DriftSettings
 
 
@@ -26,7 +27,8 @@ class DriftSection(Section):
         default=1260,
         ge=2,
         description="Bars between the beginnings of two alarms although nothing drifted, at least; "
-        "the threshold is calibrated for it.",
+        "the threshold is calibrated for it. Not kept where the training rows hold fewer than "
+        "about eight independent stretches: an alert and a warning say so.",
     )
     false_discovery_rate: float = Field(
         default=0.1, gt=0, lt=1, description="Share of the features named that may be wrong."
@@ -68,7 +70,14 @@ class DecaySection(Section):
         default=0.05,
         gt=0,
         lt=0.5,
-        description="Chance of ever alarming without cause, of each of the sequences.",
+        description="Chance of ever alarming without cause, of each of the sequences; of skill, "
+        "account and slippage asymptotically.",
+    )
+    fewest: int = Field(
+        default=FEWEST,
+        ge=30,
+        description="Bars or fills before which account and slippage say nothing. With fewer a "
+        "gross shortfall is told of sooner, and more false alarms come from skewed costs.",
     )
     equity_tolerance_bps: float = Field(
         default=0.0,

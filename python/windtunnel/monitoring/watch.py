@@ -16,6 +16,7 @@ from windtunnel.monitoring.decay.account import EquityWatch, SlippageWatch
 from windtunnel.monitoring.decay.skill import SkillWatch
 from windtunnel.monitoring.drift.changes import ChangeWatch, stream_kind
 from windtunnel.monitoring.drift.detector import DriftCheck, DriftDetector
+from windtunnel.monitoring.drift.promise import how_often
 from windtunnel.monitoring.drift.reference import build_reference
 from windtunnel.monitoring.settings import MonitorFile
 
@@ -39,6 +40,11 @@ class ModelWatch:
     bundle : Bundle
     version : int
     settings : MonitorFile
+
+    Attributes
+    ----------
+    unkept : str
+        Why drift may alarm more often than `drift.false_alarm_bars` says; empty if it does not.
     """
 
     def __init__(self, bundle: Bundle, version: int, settings: MonitorFile) -> None:
@@ -54,7 +60,7 @@ class ModelWatch:
             np.column_stack([rows, scores]), names, number, seed=settings.drift.seed
         )
         self.detector = DriftDetector(reference, settings.drift.settings())
-        self.ordered = reference.ordered
+        self.unkept = reference.unkept
         kind_of_stream = stream_kind(settings.streams.kind)
         known = np.isfinite(rows).all(axis=1) & np.isfinite(scores)
         self.changes = (
@@ -97,12 +103,18 @@ class ModelWatch:
             self.subject,
             tolerance=settings.decay.equity_tolerance_bps / 1e4,
             alpha=settings.decay.alpha,
+            fewest=settings.decay.fewest,
         )
         assumed = settings.decay.assumed_bps
         if assumed is None and manifest.account is not None:
             assumed = 1e4 * manifest.account.costs.get("half_spread", 0.0)
         self.fills = (
-            SlippageWatch(self.subject, assumed_bps=assumed, alpha=settings.decay.alpha)
+            SlippageWatch(
+                self.subject,
+                assumed_bps=assumed,
+                alpha=settings.decay.alpha,
+                fewest=settings.decay.fewest,
+            )
             if assumed is not None
             else None
         )
@@ -232,8 +244,8 @@ class ModelWatch:
                 value=check.size,
                 threshold=check.threshold,
                 what=f"the last {section.window} bars are not like the training rows: {which} "
-                f"(most in {check.leading}); this size is passed without drift once in "
-                f"{section.false_alarm_bars} bars at most",
+                f"(most in {check.leading}); this size is passed without drift "
+                f"{how_often(section.false_alarm_bars, self.unkept)}",
                 advice="Look at the features named: a feed that changed is mended, a market that "
                 "changed calls for `windtunnel retrain`",
                 history=before,

@@ -84,6 +84,15 @@ def test_an_ordinary_interval_is_left_far_more_often() -> None:
     assert left > 0.3
 
 
+def test_both_ends_move_out_by_the_resolution() -> None:
+    plain, coarse = AsymptoticSequence(0.5), AsymptoticSequence(0.5, resolution=0.25)
+    for value in np.random.default_rng(15).normal(size=50).tolist():
+        plain.add(value)
+        coarse.add(value)
+    assert coarse.interval().low == pytest.approx(plain.interval().low - 0.25)
+    assert coarse.interval().high == pytest.approx(plain.interval().high + 0.25)
+
+
 @pytest.mark.parametrize("make", [lambda: EmpiricalBernstein(0.05), AsymptoticSequence])
 def test_they_find_what_is_there(make) -> None:
     random = np.random.default_rng(14)
@@ -109,6 +118,8 @@ def test_before_there_are_values_nothing_is_known() -> None:
         (lambda: EmpiricalBernstein(0.1, 1, 0), "low and high"),
         (lambda: EmpiricalBernstein().add(1.5), "between 0.0 and 1.0"),
         (lambda: AsymptoticSequence(tuned_for=0), "tuned_for"),
+        (lambda: AsymptoticSequence(0.9), "alpha: must be at most 0.5"),
+        (lambda: AsymptoticSequence(resolution=-1.0), "resolution"),
         (lambda: AsymptoticSequence().add(math.nan), "finite"),
     ],
 )

@@ -178,9 +178,11 @@ def test_a_window_that_cannot_be_checked_is_refused(detector: DriftDetector) -> 
 def test_the_page_is_written(table: ModuleType, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(table, "SETTINGS", SETTINGS)
     monkeypatch.setattr(table, "PROCESSES", {"independent": table.PROCESSES["independent"]})
+    monkeypatch.setattr(table, "SHORT", [("independent", 120)])
     page = tmp_path / "drift.md"
     pytest.importorskip("river")
     assert table.main(["--studies", "1", "--bars", "400", "--out", str(page)]) == 0
     text = page.read_text()
     assert "| independent | 400 | 46 |" in text
+    assert "| independent | 120 | " in text
     assert "| none | 0% |" in text or "| none | 100% |" in text

@@ -10,6 +10,12 @@ from windtunnel.monitoring.alerts.condition import Condition
 from windtunnel.monitoring.decay.confidence import AsymptoticSequence, Interval
 
 _HISTORY = 500
+# What rounding may make of a return, which is a ratio near one: far above 2e-16, and far below
+# anything that costs.
+_ROUNDING = 1e-12
+# Returns and costs are skewed: fewer values do not show what the rare ones bring. Shortfalls
+# that take this long to be sure of are found as soon as with fewer.
+FEWEST = 250
 
 
 class EquityWatch:
@@ -25,12 +31,17 @@ class EquityWatch:
     tolerance : float
         Shortfall a bar that is accepted, as a fraction of equity.
     alpha : float
-        Chance of ever alarming although the mean difference is at the tolerance.
+        Chance, asymptotically, of ever alarming although the mean difference is at the
+        tolerance. A small shortfall with rare large gains needs more bars for it to hold.
+    fewest : int
+        Bars before which nothing is said.
     """
 
-    def __init__(self, subject: str, *, tolerance: float = 0.0, alpha: float = 0.05) -> None:
+    def __init__(
+        self, subject: str, *, tolerance: float = 0.0, alpha: float = 0.05, fewest: int = FEWEST
+    ) -> None:
         self.subject, self.tolerance = subject, tolerance
-        self._difference = AsymptoticSequence(min(2 * alpha, 0.5))  # one side counts
+        self._difference = _sequence(alpha, fewest, _ROUNDING)
         self._gap = 0.0
         self._history: deque[tuple[datetime, float]] = deque(maxlen=_HISTORY)
 
@@ -72,12 +83,17 @@ class SlippageWatch:
     assumed_bps : float
         Half-spread and impact that the study reckoned with, in basis points of price.
     alpha : float
-        Chance of ever alarming although fills cost what was assumed.
+        Chance, asymptotically, of ever alarming although fills cost what was assumed. Costs
+        with rare large improvements need more fills for it to hold.
+    fewest : int
+        Fills before which nothing is said.
     """
 
-    def __init__(self, subject: str, *, assumed_bps: float, alpha: float = 0.05) -> None:
+    def __init__(
+        self, subject: str, *, assumed_bps: float, alpha: float = 0.05, fewest: int = FEWEST
+    ) -> None:
         self.subject, self.assumed_bps = subject, assumed_bps
-        self._cost = AsymptoticSequence(min(2 * alpha, 0.5))  # one side counts
+        self._cost = _sequence(alpha, fewest, 1e4 * _ROUNDING)
         self._history: deque[tuple[datetime, float]] = deque(maxlen=_HISTORY)
 
     def add(self, at: datetime, side: int, price: float, expected_price: float) -> None:
@@ -106,3 +122,8 @@ class SlippageWatch:
             "whether an edge is left; trade less or slower until then",
             history=tuple(self._history),
         )
+
+
+def _sequence(alpha: float, fewest: int, resolution: float) -> AsymptoticSequence:
+    """With `alpha` on the side that counts: an alarm is one-sided."""
+    return AsymptoticSequence(min(2 * alpha, 0.5), fewest=fewest, resolution=resolution)

@@ -108,6 +108,12 @@ class EmpiricalBernstein:
 class AsymptoticSequence:
     """For values without known bounds, such as returns; valid as their number grows.
 
+    How large that number must be depends on how skewed the values are: before a rare large
+    one has come, nothing in the others tells of it. On the side to which the values are
+    skewed, 1,500 of them leave an interval of a one-sided 5 % in 14 % of streams
+    (exponential) or 59 % (all equal but 2 %) if it counts from 30 values, in 6 and 10 % from
+    250; normal and t(3) values in 4 % from 30 already.
+
     Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), Time-uniform central limit theory
     and asymptotic confidence sequences, theorem 2.2 (equation 7): mean +- s sqrt(2 (t r^2 +
     1) / (t^2 r^2) ln(sqrt(t r^2 + 1) / alpha)), with r from their equation 11 so that the
@@ -116,14 +122,37 @@ class AsymptoticSequence:
     Parameters
     ----------
     alpha : float
+        Chance, asymptotically, that the mean is ever outside; at most 0.5.
     tuned_for : int
         Number of values at which to be sharpest.
     fewest : int
         Values below which the interval is infinite: the variance is not known yet.
+    resolution : float
+        How exactly values are known; both ends are moved out by it, so that rounding is no
+        evidence.
+
+    Raises
+    ------
+    MonitoringError
+        A parameter is out of range, or a value not finite.
     """
 
-    def __init__(self, alpha: float = 0.05, *, tuned_for: int = 250, fewest: int = 30) -> None:
+    def __init__(
+        self,
+        alpha: float = 0.05,
+        *,
+        tuned_for: int = 250,
+        fewest: int = 30,
+        resolution: float = 0.0,
+    ) -> None:
         _check_alpha(alpha)
+        if alpha > 0.5:  # r of equation 11 is not defined for all of them
+            raise MonitoringError(f"alpha: must be at most 0.5, got {alpha}", "0.05 is usual")
+        if not 0.0 <= resolution < math.inf:
+            raise MonitoringError(
+                f"resolution: must be finite and not negative, got {resolution}",
+                "Give what rounding may make of a value, or leave it out",
+            )
         if tuned_for < 1 or fewest < 2:
             raise MonitoringError(
                 f"tuned_for and fewest: must be at least 1 and 2, got {tuned_for} and {fewest}",
@@ -132,7 +161,7 @@ class AsymptoticSequence:
         self._alpha = alpha
         two_logs = -2.0 * math.log(alpha)
         self._rho2 = (two_logs + math.log(two_logs) + 1.0) / tuned_for
-        self._fewest = fewest
+        self._fewest, self._resolution = fewest, resolution
         self._count = 0
         self._mean = 0.0
         self._squares = 0.0
@@ -160,6 +189,7 @@ class AsymptoticSequence:
             / (t * t * self._rho2)
             * math.log(math.sqrt(grown) / self._alpha)
         )
+        margin += self._resolution
         return Interval(self._mean, self._mean - margin, self._mean + margin, t)
 
 

@@ -47,8 +47,8 @@ class SkillWatch:
         Information coefficient below which the model has decayed; 0, or a share of what the
         study measured.
     alpha : float
-        Chance of ever alarming although the coefficient is at the floor, or the
-        probabilities are true; each.
+        Chance of ever alarming although the coefficient is at the floor (asymptotically), or
+        the probabilities are true; each.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from windtunnel.errors import MonitoringError
 from windtunnel.monitoring.alerts.condition import Condition
+from windtunnel.monitoring.drift.promise import how_often
 from windtunnel.monitoring.drift.streams import StreamDetector
 
 Float64Array = npt.NDArray[np.float64]
@@ -117,8 +118,8 @@ class ChangeWatch:
             value=mean,
             threshold=self._typical[name],
             what=f"the {which} has changed: {mean:.4g} over the last {len(recent)} bars, "
-            f"{self._typical[name]:.4g} in training; without a change this is said once in "
-            f"{self.false_alarm_bars} bars at most",
+            f"{self._typical[name]:.4g} in training; without a change this is said "
+            f"{how_often(self.false_alarm_bars, self._detectors[name].unkept)}",
             advice="Look at what the drift of the features says: a feed that changed is mended, a "
             "market that changed calls for `windtunnel retrain`",
             history=before,

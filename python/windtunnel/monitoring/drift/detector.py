@@ -29,7 +29,8 @@ class DriftSettings:
         Bars from one check to the next.
     false_alarm_bars : int
         Bars between the beginnings of two alarms although nothing drifted, on average and at
-        least. An alarm lasts while check after check alarms: windows overlap.
+        least, where `DriftReference.unkept` is empty. An alarm lasts while check after check
+        alarms: windows overlap.
     false_discovery_rate : float
         Share of the features named in an alarm that may be named wrongly.
     resamples : int

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from windtunnel.errors import MonitoringError
 from windtunnel.monitoring.drift.embedding import Embedding
+from windtunnel.monitoring.drift.promise import block_within, too_short
 from windtunnel.overfitting.block_length import MIN_BARS, stationary_block_length
 
 Float64Array = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ class DriftReference:
     names : tuple of F str
     ordered : bool
         Whether the bars follow one another in time. If not, nothing is known of their
-        dependence and the promised interval between false alarms does not hold.
+        dependence.
     first_row : (T + 1,) int64
         Rows of bar t are first_row[t] to first_row[t + 1] - 1.
     edges : (F, CELLS - 1) float64
@@ -51,8 +52,8 @@ class DriftReference:
         The decile of the reference to which a cell belongs, for the stability index.
     embedding : Embedding
     embedded : (R, D) float32
-    block : float
-        Mean length of the blocks, in bars.
+    memory : float
+        Mean length of blocks that hold the dependence of the bars, in bars.
     """
 
     names: tuple[str, ...]
@@ -67,12 +68,24 @@ class DriftReference:
     groups: Int64Array
     embedding: Embedding
     embedded: npt.NDArray[np.float32]
-    block: float
+    memory: float
 
     @property
     def bars(self) -> int:
         """Number of bars, T."""
         return len(self.first_row) - 1
+
+    @property
+    def block(self) -> float:
+        """Mean length of the blocks in which the bars are drawn anew."""
+        return block_within(self.memory, self.bars)
+
+    @property
+    def unkept(self) -> str:
+        """Why the promised interval between false alarms may not hold; empty if it does."""
+        if not self.ordered:
+            return "the bars of the training rows were not exported"
+        return too_short(self.memory, self.bars)
 
     @property
     def stretches(self) -> float:
@@ -157,7 +170,7 @@ def build_reference(
         groups=_deciles(cells),
         embedding=embedding,
         embedded=embedding(values),
-        block=_block(values, first_row),
+        memory=_memory(values, first_row),
     )
 
 
@@ -186,11 +199,11 @@ def _deciles(cells: npt.NDArray[np.uint8]) -> Int64Array:
     return groups
 
 
-def _block(values: Float64Array, first_row: Int64Array) -> float:
+def _memory(values: Float64Array, first_row: Int64Array) -> float:
     """Twice the longest Politis-White length of any feature's bar means, level and size alike.
 
     Clusters of volatility show in the size alone. Twice, because the rule is made for the
-    variance of a mean and a window's extremes depend on more; at most an eighth of the bars.
+    variance of a mean and a window's extremes depend on more.
     """
     counts = np.diff(first_row)
     bars = len(counts)
@@ -201,4 +214,4 @@ def _block(values: Float64Array, first_row: Int64Array) -> float:
         for f in range(means.shape[1]):
             if bars >= MIN_BARS and np.ptp(means[:, f]) > 0:
                 longest = max(longest, stationary_block_length(np.ascontiguousarray(means[:, f])))
-    return float(min(2.0 * longest, bars / 8.0))
+    return 2.0 * longest

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from windtunnel.errors import MonitoringError
 from windtunnel.monitoring.drift.calibration import stationary_indices
+from windtunnel.monitoring.drift.promise import block_within, too_short
 from windtunnel.overfitting.block_length import MIN_BARS, stationary_block_length
 
 Float64Array = npt.NDArray[np.float64]
@@ -39,13 +40,18 @@ class StreamDetector:
         ADWIN (Bifet and Gavalda 2007) finds changes of any speed and keeps a window of what
         holds now; Page-Hinkley (Page 1954) sums deviations and is quickest for abrupt ones.
     false_alarm_bars : int
-        Values between two false alarms, on average and at least.
+        Values between two false alarms, on average and at least, where `unkept` is empty.
     seed : int
 
     Raises
     ------
     MonitoringError
         river is not installed, or the reference is too short or does not vary.
+
+    Attributes
+    ----------
+    unkept : str
+        Why the interval may not hold; empty if it does.
     """
 
     def __init__(
@@ -66,7 +72,10 @@ class StreamDetector:
         self.kind = kind
         self._centre, self._spread = float(known.mean()), float(known.std())
         standard = np.clip((known - self._centre) / self._spread, -_FARTHEST, _FARTHEST)
-        self.parameter = _calibrate(kind, standard, false_alarm_bars, seed)
+        memory = 2.0 * stationary_block_length(standard)
+        self.unkept = too_short(memory, len(standard))
+        block = block_within(memory, len(standard))
+        self.parameter = _calibrate(kind, standard, block, false_alarm_bars, seed)
         self._detector = _make(kind, self.parameter)
         # Both compare a stream with its own past: begin with that of the reference.
         for value in standard[-_PAST:].tolist():
@@ -94,9 +103,10 @@ def _make(kind: str, parameter: float) -> Any:
     return drift.PageHinkley(min_instances=30, delta=0.05, threshold=parameter, mode="both")
 
 
-def _calibrate(kind: str, standard: Float64Array, false_alarm_bars: int, seed: int) -> float:
+def _calibrate(
+    kind: str, standard: Float64Array, block: float, false_alarm_bars: int, seed: int
+) -> float:
     """Find the least -ln delta (ADWIN) or threshold (Page-Hinkley) that keeps the promise."""
-    block = min(2.0 * stationary_block_length(standard), len(standard) / 8.0)
     stretches = len(standard) / block
     random = np.random.default_rng(seed)
     length = _INTERVALS * false_alarm_bars

@@ -124,6 +124,38 @@ def test_minimising_is_maximising_the_negative() -> None:
             down.tell(other, -height(other.params))
 
 
+def test_it_learns_over_axes_of_many_levels() -> None:
+    """Ten of 200: densities below any cut-off still tell candidates apart.
+
+    Where they vanish, draws from the prior win, and the median is -0.087.
+    """
+    space = {f"x{i}": IntDistribution(5, 204) for i in range(10)}
+
+    def best(seed: int) -> float:
+        study = study_with(CohortTPESampler(cohort=32, seed=seed, space=space))
+        for _ in range(10):
+            for trial in [study.ask(space) for _ in range(32)]:
+                study.tell(trial, -sum((x / 200 - 0.3) ** 2 for x in trial.params.values()))
+        return study.best_value
+
+    assert statistics.median(best(seed) for seed in range(3)) > -0.06
+
+
+def test_a_conditional_axis_that_most_lack_is_drawn_without_a_warning() -> None:
+    space = {"kind": CategoricalDistribution(("a", "b")), "x": FloatDistribution(0, 1)}
+    sampler = CohortTPESampler(
+        cohort=16, seed=1, space=space, active=lambda v: ["kind", "x"][: 1 + (v["kind"] == "a")]
+    )
+    study = study_with(sampler)
+    for _ in range(3):
+        for trial in [study.ask() for _ in range(16)]:
+            if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+                study.tell(trial, -abs(trial.suggest_float("x", 0, 1) - 0.3))
+            else:
+                study.tell(trial, 1.0)
+    assert study.best_value == 1.0
+
+
 def test_several_objectives_are_refused() -> None:
     study = optuna.create_study(
         directions=["maximize", "minimize"], sampler=CohortTPESampler(space=SPACE)

@@ -28,6 +28,11 @@ def test_rungs_grow_by_the_factor_to_the_last_step() -> None:
     assert rung_steps(1, 3, 2) == (1,)
 
 
+@pytest.mark.parametrize(("total", "rungs"), [(4, 1), (4, 3), (10, 3), (12, 2)])
+def test_rungs_below_one_step_are_one_rung_after_the_first(total: int, rungs: int) -> None:
+    assert rung_steps(total, rungs, 10) == (1, total)
+
+
 def test_hyperband_begins_later_in_other_cohorts() -> None:
     steps = (10, 20, 40)
     assert [bracket(steps, "hyperband", cohort) for cohort in range(4)] == [

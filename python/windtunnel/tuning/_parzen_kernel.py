@@ -1,4 +1,4 @@
-"""The compiled loop behind `parzen.Mixture.density`."""
+"""The compiled loop behind `parzen.Mixture.log_density`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numba import njit
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
-# A component whose share is below exp(-40) of a unit density adds nothing in float64: the
-# prior component, which is everywhere, weighs more than 1e-6.
+# A component this far below the largest one at a point adds nothing in float64. Below a fixed
+# density would not do: over many levels all components lie far below any.
 NEGLIGIBLE = -40.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def mixture_density(
+def mixture_log_density(
     real: Float64Array,
     levels: Int64Array,
     log_weight: Float64Array,
@@ -27,7 +27,9 @@ def mixture_density(
     tables: Float64Array,
     offsets: Int64Array,
 ) -> Float64Array:
-    """Density (M,) of a mixture of K products of kernels at M points.
+    """Logarithm of the density (M,) of a mixture of K products of kernels at M points.
+
+    Sums by log-sum-exp, so that it is finite however small the density is.
 
     Parameters
     ----------
@@ -59,9 +61,11 @@ def mixture_density(
                 for k in range(components):
                     z = (x - centre[a, k]) * precision[a, k]
                     log_product[k] += log_height[a, k] - 0.5 * z * z
+        largest = log_product.max()
         total = 0.0
         for k in range(components):
-            if log_product[k] > NEGLIGIBLE:
-                total += math.exp(log_product[k])
-        out[m] = total
+            below = log_product[k] - largest
+            if below > NEGLIGIBLE:
+                total += math.exp(below)
+        out[m] = largest + math.log(total)
     return out

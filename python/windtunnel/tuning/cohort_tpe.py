@@ -189,16 +189,17 @@ class CohortTPESampler(BaseSampler):
         best_ones, others = parzen.fit(axes, good), parzen.fit(axes, shown)
         drawn = best_ones.sample(rng, self._cohort * self._candidates)
         judged = self._without_inactive(names, axes, drawn)
-        above = np.log(best_ones.density(judged))
+        above = best_ones.log_density(judged)
         # Densities are scaled to the number of observations, so that a liar counts as one.
-        below = others.density(judged) * (len(poor) + 1)
+        below = others.log_density(judged) + math.log(len(poor) + 1)
         chosen = []
         for member in range(self._cohort):
             own = slice(member * self._candidates, (member + 1) * self._candidates)
-            best = own.start + int(np.argmax(above[own] - np.log(below[own])))
+            best = own.start + int(np.argmax(above[own] - below[own]))
             chosen.append(best)
             rest = slice(own.stop, None)
-            below[rest] += _liar(axes, judged[best], judged[rest], len(poor))
+            liar = _log_liar(axes, judged[best], judged[rest], len(poor))
+            below[rest] = np.logaddexp(below[rest], liar)
         points: Float64Array = drawn[chosen]
         return points
 
@@ -217,22 +218,23 @@ class CohortTPESampler(BaseSampler):
         return judged
 
 
-def _liar(
+def _log_liar(
     axes: Sequence[Axis], taken: Float64Array, points: Float64Array, observed: int
 ) -> Float64Array:
-    """Density that a taken point adds at others, as an observation that turned out poor."""
+    """Log density that a taken point adds at others, as an observation that turned out poor."""
     width = LIAR_WIDTH * max(observed, 1) ** (-1.0 / (len(axes) + 4))
-    density = np.ones(len(points))
+    density = np.zeros(len(points))
     for place, each in enumerate(axes):
         x, y = taken[place], points[:, place]
         if math.isnan(x):
             continue
         if each.continuous:
-            kernel = np.exp(-0.5 * ((y - x) / width) ** 2) / (width * math.sqrt(2 * math.pi))
+            kernel = -0.5 * ((y - x) / width) ** 2 - math.log(width * math.sqrt(2 * math.pi))
         else:
             share = 1.0 / (observed + 1)
-            kernel = (share + (y == x)) / (1.0 + share * each.levels)
-        density *= np.where(np.isnan(y), 1.0, kernel)
+            whole = 1.0 + share * each.levels
+            kernel = np.where(y == x, math.log((share + 1.0) / whole), math.log(share / whole))
+        density += np.where(np.isnan(y), 0.0, kernel)
     return density
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from windtunnel.tuning._parzen_kernel import mixture_density
+from windtunnel.tuning._parzen_kernel import mixture_log_density
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +50,15 @@ class Mixture:
     log_height: Float64Array
     tables: Float64Array
 
-    def density(self, points: Float64Array) -> Float64Array:
-        """Density (M,) at points (M, P); an axis on which a point is NaN is left out."""
+    def log_density(self, points: Float64Array) -> Float64Array:
+        """Logarithm of the density (M,) at points (M, P), always finite.
+
+        An axis on which a point is NaN is left out.
+        """
         smooth = np.array([axis.continuous for axis in self.axes], bool)
         levels = np.where(np.isnan(points[:, ~smooth]), -1, points[:, ~smooth]).astype(np.int64)
         counts = [axis.levels for axis in self.axes if not axis.continuous]
-        return mixture_density(
+        return mixture_log_density(
             np.ascontiguousarray(points[:, smooth]),
             levels,
             np.log(self.weights),
@@ -75,9 +78,11 @@ class Mixture:
             u = rng.random(count)
             if axis.continuous:
                 centre, width = self.centre[smooth, chosen], self.width[smooth, chosen]
-                low, high = ndtr((0.0 - centre) / width), ndtr((1.0 - centre) / width)
-                drawn = np.clip(centre + width * ndtri(low + u * (high - low)), 0.0, 1.0)
-                points[:, place] = np.where(np.isfinite(width), drawn, u)
+                absent = ~np.isfinite(width)
+                sigma = np.where(absent, 1.0, width)
+                low, high = ndtr((0.0 - centre) / sigma), ndtr((1.0 - centre) / sigma)
+                drawn = np.clip(centre + sigma * ndtri(low + u * (high - low)), 0.0, 1.0)
+                points[:, place] = np.where(absent, u, drawn)
                 smooth += 1
             else:
                 odds = np.exp(self.tables[row : row + axis.levels, chosen])

@@ -65,7 +65,8 @@ Pruner = Callable[[Look], BoolArray]
 def rung_steps(total: int, rungs: int, reduction: int) -> tuple[int, ...]:
     """Steps at which configurations are looked at, the last step included.
 
-    Each is `reduction` times the one before; rungs below one step are left out.
+    Each is `reduction` times the one before, rounded; the first may be less, as rungs below one
+    step are one rung after the first step.
     """
     found = {max(1, round(total / reduction**k)) for k in range(rungs + 1)}
     return tuple(sorted(found))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 import windtunnel as wt
+from windtunnel.cli import show
 from windtunnel.data.align import to_panel
 from windtunnel.deployment.bundle import Bundle, load_bundle
 from windtunnel.deployment.replay import replay
@@ -91,7 +94,7 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     if kind == "searched":
         search |= {
             "model.family": {"choices": ["mlp", "linear"]},
-            "model.width": {"choices": [3, 5]},
+            "model.width": {"choices": [3, 5], "when": {"model.family": ["mlp"]}},
             "label.horizon": {"choices": [2, 3]},
             "features.return": {"choices": [True, False]},
             "features.slow": {"choices": [True, False]},
@@ -124,6 +127,9 @@ def test_a_model_goes_the_whole_way(tmp_path: Path, kind: str) -> None:
     )
     result = study.run(tmp_path)
     assert set(result.trials["state"]) == {"complete"}
+    text = io.StringIO()
+    show.result(Console(file=text, width=200), result)
+    assert f"Best of {len(result.trials)} trials" in text.getvalue()
 
     bundle = load_bundle(result.bundle)
     certificate = replay(bundle)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from windtunnel.config import StudyFile, parse_study
 from windtunnel.course import prepare
 from windtunnel.course import window as part
 from windtunnel.data.align import to_panel
+from windtunnel.data.samples import sample_path
 from windtunnel.delivery import export_again
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.registry import Registry
@@ -43,7 +45,7 @@ from windtunnel.trainers.bucket_trainer import BucketTrainer
 RAW = {
     "study": {"name": "policy", "seed": 5, "trials": 8, "cohort": 4},
     "tuning": {"pruner": "halving", "rungs": 1},
-    "data": {"source": "sample:us_equities_1d", "symbols": ["AAPL", "IBM"], "end": "2001-06-30"},
+    "data": {"source": "frame", "symbols": ["AAPL", "IBM", "MSFT"], "end": "2001-06-30"},
     "features": {"use": ["return_1", "return_5", "volatility_20"]},
     "validation": {"folds": 2, "holdout_bars": 60, "train_bars": 200, "embargo_bars": 2},
     "model": {"hidden": [8]},
@@ -61,9 +63,16 @@ RAW = {
 }  # fmt: skip
 
 
+def delisted() -> pl.DataFrame:
+    """The bundled prices, MSFT's until some months before the holdout."""
+    bars = pl.read_parquet(sample_path("us_equities_1d"))
+    ends = pl.lit(datetime(2001, 1, 1)).dt.replace_time_zone("UTC")
+    return bars.filter((pl.col("symbol") != "MSFT") | (pl.col("timestamp") < ends))
+
+
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return Study.from_dict(RAW).run(tmp_path_factory.mktemp("rl"))
+    return Study.from_dict(RAW, bars=delisted()).run(tmp_path_factory.mktemp("rl"))
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +159,7 @@ def test_a_rival_that_cannot_be_made_is_told_before_the_search(monkeypatch, tmp_
 
     monkeypatch.setattr(experiments, "rival_study", refused)
     with pytest.raises(SearchSpaceError, match="no rival"):
-        Study.from_dict(RAW).run(tmp_path)
+        Study.from_dict(RAW, bars=delisted()).run(tmp_path)
     assert not list((tmp_path / "runs").glob("*/cohorts/*"))
 
 
@@ -161,7 +170,8 @@ def result_panel(result):
 def test_the_bundle_replays(predictor) -> None:
     certificate = replay(predictor.bundle)
     assert certificate.ok, certificate.sentence
-    assert certificate.scores == 2 * 60
+    assert certificate.scores == 2 * 60, "an instrument without bars has none"
+    assert predictor.bundle.manifest.symbols == ("AAPL", "IBM", "MSFT")
 
 
 def test_the_bundle_sees_what_the_champion_saw(predictor, result) -> None:

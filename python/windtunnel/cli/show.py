@@ -75,14 +75,22 @@ def _best_trials(outcome: StudyResult) -> Table:
             percent(row["total_return"]),
             percent(row["max_drawdown"]),
             str(row["fills"]),
-            ", ".join(
-                f"{name.split('.')[1].replace('_', ' ')} {row[name]:.3g}" for name in searched
-            ),
+            escape(_configuration({name: row[name] for name in searched})),
             style="bold" if chosen else "",
         )
     table.caption = "* champion: centre of the best plateau of similar configurations, not the peak"
     table.caption_justify = "left"
     return table
+
+
+def _configuration(params: Mapping[str, bool | int | float | str | None]) -> str:
+    """What a trial tried, in words; what a condition kept it from asking is left out."""
+    return ", ".join(
+        f"{name.split('.')[1].replace('_', ' ')} "
+        + (f"{value:.3g}" if isinstance(value, float) else str(value))
+        for name, value in params.items()
+        if value is not None
+    )
 
 
 def _against_benchmark(figures: Mapping[str, Any]) -> Table:

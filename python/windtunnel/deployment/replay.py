@@ -13,7 +13,7 @@ from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.manifest import Manifest, Policy
 from windtunnel.deployment.replay_window import ReplayWindow
-from windtunnel.deployment.session import MARGIN, bars_from, walk
+from windtunnel.deployment.session import MARGIN, all_instruments, bars_from, walk
 from windtunnel.features.compute import compute
 from windtunnel.features.windows import windows
 
@@ -78,20 +78,19 @@ def replay(bundle: Bundle) -> ReplayCertificate:
 
 def _replay_session(bundle: Bundle, window: ReplayWindow) -> ReplayCertificate:
     """Repeat each decision from the state to which the expected ones before it have led."""
-    walked = walk(
-        bundle.step,
-        bundle.manifest,
-        window.panel,
-        window.first,
-        None,
-        decided=window.exposures,
-    )
-    policy = bundle.manifest.policy
+    manifest, policy = bundle.manifest, bundle.manifest.policy
+    # The program takes every instrument of the study, one without a bar in the window included.
+    panel = all_instruments(window.panel, manifest.symbols)
+    at = [manifest.symbols.index(symbol) for symbol in window.panel.symbols]
+    decided = np.full((len(window.exposures), panel.instruments), np.nan)
+    decided[:, at] = window.exposures
+    walked = walk(bundle.step, manifest, panel, window.first, None, decided=decided)
+    levels, margins = walked.levels[:, at], walked.margins[:, at]
     # A choice that was close may fall otherwise; it is taken as expected, and counted.
     with np.errstate(invalid="ignore"):
-        close = (walked.margins < MARGIN) & (walked.levels != window.scores)
-    scores = np.where(close & np.isfinite(window.scores), window.scores, walked.levels)
-    exposures, _ = policy_exposures(bundle.manifest, window.panel, window.first, scores, None)
+        close = (margins < MARGIN) & (levels != window.scores)
+    scores = np.where(close & np.isfinite(window.scores), window.scores, levels)
+    exposures, _ = policy_exposures(manifest, window.panel, window.first, scores, None)
     certificate = certify(scores, exposures, window.scores, window.exposures, policy=policy)
     return replace(certificate, near_threshold=certificate.near_threshold + int(close.sum()))
 

@@ -22,8 +22,9 @@ from windtunnel.backtest.engine import BacktestResult, run_exposures, run_policy
 from windtunnel.backtest.policy import Policies, target_exposures
 from windtunnel.config import StudyFile
 from windtunnel.config.model import MODEL_SEARCHABLE
+from windtunnel.config.policy import POLICY_SEARCHABLE
 from windtunnel.config.rl import RL_SEARCHABLE
-from windtunnel.config.study import POLICY_SEARCHABLE, TRAINING_SEARCHABLE
+from windtunnel.config.study import TRAINING_SEARCHABLE
 from windtunnel.course import Course, window
 from windtunnel.metrics.break_even import break_even_cost
 from windtunnel.metrics.financial import financial_metrics

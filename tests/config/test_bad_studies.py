@@ -181,6 +181,28 @@ def test_what_decides_its_own_exposure_aims_at_no_volatility(change: dict[str, A
         parse_study(raw)
 
 
+@pytest.mark.parametrize(
+    ("table", "field", "value"),
+    [
+        ("model", "residual", True),
+        ("model", "scope", "cross_section"),
+        ("training", "precision", "bfloat16"),
+    ],
+)
+def test_what_a_policy_cannot_have_is_not_passed_over(table: str, field: str, value: Any) -> None:
+    raw = {
+        **GOOD,
+        "training": {"trainer": "rl"},
+        "search": {"policy.leverage": {"low": 0.5, "high": 1.0}},
+    }
+    parse_study(raw)
+    raw[table] = {**raw.get(table, {}), field: value}
+    with pytest.raises(StudyFileError, match=rf'{table}\.{field}: with trainer = "rl".*{value!r}'):
+        parse_study(raw)
+    raw["training"] = {**raw["training"], "trainer": "supervised"}
+    parse_study(raw)
+
+
 def test_a_study_without_a_volatility_target_keeps_its_digest() -> None:
     """Digests of before it existed stand in ledgers and memory banks."""
     digest = study_digest(parse_study(GOOD))

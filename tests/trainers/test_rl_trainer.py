@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,11 +12,13 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_policy
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.policy import Policies
+from windtunnel.config import parse_study
 from windtunnel.config.rl import RL_SEARCHABLE, RLSection
 from windtunnel.config.study import ModelSection
 from windtunnel.data.panel import Panel
 from windtunnel.errors import SplitError, StudyFileError, TrainingError
 from windtunnel.protocols import TrainingTask
+from windtunnel.trainers.own import own_trainer
 from windtunnel.trainers.rl.account import Terms
 from windtunnel.trainers.rl.stage import make_stage
 from windtunnel.trainers.rl_trainer import RLTrainer
@@ -193,6 +196,8 @@ def test_bad_tasks_are_refused() -> None:
         make_trainer(replace(task, panel=None))
     with pytest.raises(SplitError, match="an episode takes 96"):
         make_trainer(task, episode_rollouts=16)
+    with pytest.raises(SplitError, match="an episode takes 96"):
+        make_trainer(task, algorithm="evolution", rollout_bars=96)
     flat = replace(task.panel, close=np.where(np.isnan(task.panel.close), np.nan, 5.0))
     with pytest.raises(TrainingError, match="do not move"):
         make_trainer(replace(task, panel=flat))
@@ -202,3 +207,30 @@ def test_bad_tasks_are_refused() -> None:
         make_trainer(replace(task, features=infinite))
     with pytest.raises(StudyFileError, match=r"model\.family"):
         make_stage(ModelSection(family="tcn"), RL, TERMS, long_only=False)
+
+
+def test_rollouts_an_episode_mean_nothing_to_evolution() -> None:
+    """Its candidates begin anew at every update: it needs a history of one rollout."""
+    fields = {"rollout_bars": 8, "episode_rollouts": 16}
+    assert RLSection(**fields).episode_bars == 128
+    assert RLSection(algorithm="evolution", **fields).episode_bars == 8
+    make_trainer(algorithm="evolution", **fields)
+
+
+def test_the_study_says_where_and_within_what_a_policy_is_trained() -> None:
+    raw = {
+        "study": {"name": "policy"},
+        "data": {"source": "frame"},
+        "training": {"trainer": "rl", "memory_budget_mib": 2048, "device": "cpu"},
+        "rl": {"environments": 4, "rollout_bars": 6, "episode_rollouts": 2},
+        "search": {"rl.discount": {"low": 0.9, "high": 0.99}},
+    }
+    assert own_trainer(make_task(), parse_study(raw), 0).plan.budget == 2048 * 2**20
+    raw["training"]["memory_budget_mib"] = 256
+    with pytest.raises(TrainingError, match="256 MiB do not hold"):
+        own_trainer(make_task(), parse_study(raw), 0)
+    raw["training"] = {"trainer": "rl", "device": "cuda"}
+    if any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("this machine has the device")
+    with pytest.raises(TrainingError, match=r"training\.device: JAX has no 'cuda'"):
+        own_trainer(make_task(), parse_study(raw), 0)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from windtunnel.config.section import Section
+
+if TYPE_CHECKING:
+    from windtunnel.config.model import ModelSection
+    from windtunnel.config.training import TrainingSection
 
 # What a search may vary without changing an array shape.
 RL_SEARCHABLE = (
@@ -59,7 +63,11 @@ class RLSection(Section):
         default=32, ge=2, le=4096, description="Bars that each trades between two updates."
     )
     episode_rollouts: int = Field(
-        default=4, ge=1, le=1024, description="Rollouts after which an account begins anew."
+        default=4,
+        ge=1,
+        le=1024,
+        description="Rollouts after which an account begins anew, 'ppo' only: with 'evolution' it "
+        "does so at every update.",
     )
     updates: int = Field(default=150, ge=1, le=1_000_000, description="Updates of the policy.")
     epochs: int = Field(default=4, ge=1, le=100, description="Passes over a rollout an update.")
@@ -126,6 +134,12 @@ class RLSection(Section):
         "rule is set beside the policy. They count as trials.",
     )
 
+    @property
+    def episode_bars(self) -> int:
+        """Bars from an account's beginning to the next in training."""
+        rollouts = self.episode_rollouts if self.algorithm == "ppo" else 1
+        return self.rollout_bars * rollouts
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.environments % self.minibatches:
@@ -136,3 +150,19 @@ class RLSection(Section):
         if self.levels is not None and any(low >= high for low, high in pairwise(self.levels)):
             raise ValueError(f"levels must ascend, got {list(self.levels)}")
         return self
+
+
+def policy_problem(model: ModelSection, training: TrainingSection) -> str:
+    """What of a study's network and training a policy that learns by trading cannot have."""
+    limits = (
+        ("model.residual", model.residual, False, "has plain layers"),
+        ("model.scope", model.scope, "instrument", "decides for each instrument by itself"),
+        ("training.precision", training.precision, "float32", "is trained in float32"),
+    )
+    for name, given, known, rule in limits:
+        if given != known:
+            return (
+                f'{name}: with trainer = "rl" a policy {rule}, got {given!r}. Leave it out, for '
+                "the supervised champion beside the policy as well"
+            )
+    return ""

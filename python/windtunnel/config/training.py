@@ -15,7 +15,8 @@ class TrainingSection(Section):
     trainer: Literal["supervised", "rl"] = Field(
         default="supervised",
         description="'supervised' learns the label; 'rl' learns to trade, from the account's own "
-        "return after costs, and takes its settings from [rl] and `seeds` from here.",
+        "return after costs, and takes its settings from [rl], and `seeds`, `device` and "
+        "`memory_budget_mib` from here.",
     )
     steps: int = Field(default=300, ge=1, le=1_000_000, description="Optimiser steps.")
     batch_size: int = Field(default=256, ge=1, le=65_536, description="Rows a step.")

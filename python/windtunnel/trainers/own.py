@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.trainers.bucket_trainer import BucketTrainer
+from windtunnel.trainers.devices import choose
 
 if TYPE_CHECKING:
     from windtunnel.config import StudyFile
@@ -41,4 +42,14 @@ def rl_trainer(task: TrainingTask, study: StudyFile, seed: int) -> RLTrainer:
 
     long_only = study.policy.direction == "long_only"
     stage = make_stage(study.model, study.rl, rl_terms(study), long_only=long_only)
-    return RLTrainer(task, stage, study.rl, seeds=study.training.seeds, seed=seed)
+    training = study.training
+    budget = training.memory_budget_mib
+    return RLTrainer(
+        task,
+        stage,
+        study.rl,
+        seeds=training.seeds,
+        seed=seed,
+        devices=choose(training.device),
+        memory=None if budget is None else budget * 2**20,
+    )

@@ -138,7 +138,7 @@ class RLTrainer(StretchTrainer[Resting]):
         self.stage = stage
         self.seeds = seeds
         allowed = training_bars(task)
-        starts = episode_starts(allowed, rl.rollout_bars * rl.episode_rollouts)
+        starts = episode_starts(allowed, rl.episode_bars)
         self.volatility = bar_volatility(task, allowed)
         flat = task.features.reshape(-1, task.features.shape[2])
         scalers = [fit_scaler(flat[rows.ravel()]) for rows in usable_rows(task)]

@@ -51,8 +51,9 @@ def episode_starts(allowed: npt.NDArray[np.bool_], bars: int) -> list[npt.NDArra
             longest = int(max(np.diff(stretches), default=[0])[0]) if len(stretches) else 0
             raise SplitError(
                 f"fold {fold}: the longest stretch to learn from has {longest} bars, an episode "
-                f"takes {bars} = rl.rollout_bars x rl.episode_rollouts",
-                "Lower rl.rollout_bars or rl.episode_rollouts, or give a longer history",
+                f"takes {bars}",
+                "Lower rl.rollout_bars or, with algorithm 'ppo', rl.episode_rollouts, or give a "
+                "longer history",
             )
         starts.append(all_)
     return starts

@@ -7,6 +7,7 @@ import pytest
 
 from windtunnel.config.study import ModelSection, TrainingSection
 from windtunnel.errors import StudyFileError, TrainingError
+from windtunnel.models.trees import Trees
 from windtunnel.trainers import boosted_trainer
 from windtunnel.trainers.bucket_trainer import BucketTrainer
 
@@ -90,6 +91,45 @@ def test_a_blind_feature_is_not_split_on(boosted, hyper, whole):
     inner = blind.models[0].network["left"] != blind.models[0].network["right"]
     assert not (blind.models[0].network["feature"][inner] == 0).any()
     assert (whole.models[0].network["feature"] == 0).any()
+
+
+def test_seeds_are_grown_apart_only_where_something_is_drawn(task, build_hyper, equal, monkeypatch):
+    def grown(dropout, seed):
+        trainer = boosted_trainer.BoostedTrainer(task, MODEL, TRAINING, seed)
+        trainings = []
+        one = trainer._one
+        monkeypatch.setattr(trainer, "_one", lambda *given: trainings.append(1) or one(*given))
+        fit = trainer.fit(build_hyper(1, learning_rate=0.2, dropout=dropout), keep_models=True)
+        return fit.models[0].network, fit.scores, len(trainings)
+
+    folds = len(task.validation)
+    network, scores, trainings = grown(0.0, 4)
+    assert trainings == folds
+    first, second = ({name: values[:, s] for name, values in network.items()} for s in (0, 1))
+    assert equal(first, second)
+    assert equal(scores, grown(0.0, 5)[1])
+    network, scores, trainings = grown(0.4, 4)
+    assert trainings == folds * TRAINING.seeds
+    assert not equal(network["feature"][:, 0], network["feature"][:, 1])
+    assert not equal(scores, grown(0.4, 5)[1])
+    monkeypatch.setattr(boosted_trainer, "_BINNED_ROWS", 100)  # the bins themselves are drawn
+    network, _, trainings = grown(0.0, 4)
+    assert trainings == folds * TRAINING.seeds
+    assert not equal(network["threshold"][:, 0], network["threshold"][:, 1])
+
+
+def test_what_fills_arrays_up_is_zero_and_adds_nothing():
+    leaf = boosted_trainer._flat({"leaf_value": 0.5})
+    sides = {"left_child": {"leaf_value": -1.0}, "right_child": {"leaf_value": 2.0}}
+    split = boosted_trainer._flat({"split_feature": 1, "threshold": 0.0, **sides})
+    arrays = boosted_trainer._stacked([[[split, leaf]], [[leaf]]])
+    np.testing.assert_array_equal(arrays["left"][0, 0], [[1, 1, 2], [0, 0, 0]])
+    np.testing.assert_array_equal(arrays["right"][0, 0], [[2, 1, 2], [0, 0, 0]])
+    assert not any(values[1, 0, 1].any() for values in arrays.values())
+    x = np.array([[9, -1], [9, 1]], np.float32)
+    for fold, expected in enumerate(([-0.5, 2.5], [0.5, 0.5])):
+        trees = {name: values[fold, 0] for name, values in arrays.items()}
+        np.testing.assert_array_equal(Trees(leaves=2).apply({"params": trees}, x), expected)
 
 
 @pytest.mark.parametrize("fields", [{"head": "sharpe"}, {"scope": "cross_section"}])

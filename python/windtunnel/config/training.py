@@ -45,7 +45,9 @@ class TrainingSection(Section):
         default=1,
         ge=1,
         le=64,
-        description="Models trained from different initial weights; the score is their mean.",
+        description="Models trained from different initial weights; the score is their mean. "
+        "Those of 'lightgbm' begin from none and differ by `dropout` alone: without it they are "
+        "one.",
     )
     learning_rate: float = Field(
         default=3e-3, gt=0, le=10, description="Peak step size of AdamW. Searchable."

@@ -23,7 +23,8 @@ class Trees:
 
     Its parameters are arrays (trees, nodes): `feature` int32 and `threshold` float32 of an
     inner node, `left` and `right` int32 its children, `value` float32 of a leaf and 0 of an
-    inner node. The root is node 0; a leaf is its own child, and so is what fills an array up.
+    inner node. The root is node 0; a leaf is its own child. What fills arrays up is 0 throughout:
+    nodes that no other leads to, and trees whose root is a leaf of value 0.
 
     Attributes
     ----------

@@ -4,6 +4,10 @@ What the names of `[training]` mean to trees: `steps` is the number of trees, `l
 their shrinkage, `weight_decay` the L2 penalty of leaves, `dropout` the share of features that
 a tree does not see, `label_smoothing` draws labels towards one half as ever; `model.width` is
 the most leaves of a tree. `batch_size`, `model.depth` and `model.window` mean nothing here.
+
+What is random is which features a tree does not see, and beyond `_BINNED_ROWS` rows which of
+them the bins of a feature come from. Without either, `seeds` and the study's seed decide nothing:
+one model is grown and stands for all.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
 Float32Array = npt.NDArray[np.float32]
 _MOST_SEEDS = 1024
+_BINNED_ROWS = 200_000  # LightGBM's own default
 
 
 @dataclass(frozen=True)
@@ -138,19 +143,22 @@ class BoostedTrainer:
             "lambda_l2": own["weight_decay"],
             "feature_fraction": max(1 - own["dropout"], 1e-6),
             "num_leaves": max(self.model.width, 2),
+            "bin_construct_sample_cnt": _BINNED_ROWS,
             "num_threads": 1,
             "deterministic": True,
             "force_row_wise": True,
             "verbose": -1,
         }
         folds, features = len(self._usable), self.task.features.shape[-1]
-        grown = [
-            [
+        seeds = self.training.seeds
+        grown = []
+        for fold, rows in enumerate(self._usable):
+            drawn = own["dropout"] > 0 or len(rows) > _BINNED_ROWS
+            different = [
                 self._one(parameters, own["label_smoothing"], mask, fold, seed, step)
-                for seed in range(self.training.seeds)
+                for seed in range(seeds if drawn else 1)
             ]
-            for fold in range(folds)
-        ]
+            grown.append(different if drawn else different * seeds)
         return FittedModel(
             _stacked(grown),
             np.zeros((folds, features), np.float32),
@@ -255,7 +263,7 @@ def _flat(root: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
 def _stacked(
     grown: Sequence[Sequence[Sequence[Mapping[str, npt.NDArray[Any]]]]],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Arrays (K, S, trees, nodes), filled up with leaves of value 0 that nothing leads to."""
+    """Arrays (K, S, trees, nodes), filled up as `windtunnel.models.trees` has it."""
     every = [tree for fold in grown for seed in fold for tree in seed]
     nodes = max(len(tree["value"]) for tree in every)
     trees = max(len(seed) for fold in grown for seed in fold)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from windtunnel.config import StudyFile, parse_study
-from windtunnel.course import Course, prepare, window
+from windtunnel.course import Course, prepare
 from windtunnel.data.align import to_panel
 from windtunnel.data.load import load_bars
 from windtunnel.data.panel import Panel
@@ -204,7 +204,7 @@ def test_switches_become_a_mask(trainer: str) -> None:
 
 
 def test_window_keeps_arrays_aligned(panel: Panel) -> None:
-    cut = window(panel, 10, 20)
+    cut = panel.window(10, 20)
     assert cut.bars == 10
     np.testing.assert_array_equal(cut.close, panel.close[10:20])
     np.testing.assert_array_equal(cut.timestamps, panel.timestamps[10:20])

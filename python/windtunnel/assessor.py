@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from windtunnel.config import StudyFile
-from windtunnel.config.bucket import Key, bucket_key, in_bucket
+from windtunnel.config.bucket import Key, bucket_key, in_bucket, lanes_by_bucket
 from windtunnel.course import Course, prepare
 from windtunnel.data.panel import Panel
 from windtunnel.rungs import Assessed, Ladder, assess
@@ -58,10 +58,7 @@ class Assessor:
 
     def assess(self, params: Sequence[Params], cohort: int, past: Past) -> Assessed:
         """Train, prune and measure a part of cohort number `cohort`; `past` as in `Ladder`."""
-        lanes: dict[Key, list[int]] = {}
-        for lane, point in enumerate(params):
-            lanes.setdefault(bucket_key(point), []).append(lane)
-        buckets = [(self.pipeline(params[own[0]]), own) for _, own in sorted(lanes.items())]
+        buckets = [(self.pipeline(params[own[0]]), own) for own in lanes_by_bucket(params)]
         return assess(buckets, params, self._ladder(buckets[0][0], cohort, past))
 
     def _ladder(self, pipeline: Pipeline, cohort: int, past: Past) -> Ladder | None:

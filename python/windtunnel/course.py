@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -104,17 +104,7 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
         )
         for fold, rows in zip(folds, train, strict=True):
             _check_rows(study, fold, rows)
-        return TrainingTask(
-            features=tensor.values,
-            labels=labels.values,
-            train=train,
-            validation=tuple(fold.validation for fold in folds),
-            kind=study.label.kind,
-            panel=panel,
-            returns=labels.returns,
-            cost=Costs.from_section(study.costs).trading_rate,
-            long_only=study.policy.direction == "long_only",
-        )
+        return task_of(study, panel, tensor, labels, train, folds)
 
     return Course(
         study,
@@ -125,6 +115,28 @@ def prepare(study: StudyFile, panel: Panel) -> Course:
         task(plan.folds),
         task((plan.final,)),
         policy_volatility(study, panel),
+    )
+
+
+def task_of(
+    study: StudyFile,
+    panel: Panel,
+    tensor: features.FeatureTensor,
+    labels: labelling.Labels,
+    train: npt.NDArray[np.bool_],
+    folds: Sequence[splits.Fold],
+) -> TrainingTask:
+    """What a trainer is given of a study for K folds, whose rows are `train` (K, T, N)."""
+    return TrainingTask(
+        features=tensor.values,
+        labels=labels.values,
+        train=train,
+        validation=tuple(fold.validation for fold in folds),
+        kind=study.label.kind,
+        panel=panel,
+        returns=labels.returns,
+        cost=Costs.from_section(study.costs).trading_rate,
+        long_only=study.policy.direction == "long_only",
     )
 
 
@@ -143,18 +155,3 @@ def _check_rows(study: StudyFile, fold: splits.Fold, rows: npt.NDArray[np.bool_]
             f"{fold.train[1] - 1}, fewer than validation.min_train_rows = {needed}",
             "Give a longer history, a larger train_bars, fewer folds or shorter features",
         )
-
-
-def window(panel: Panel, start: int, stop: int) -> Panel:
-    """The panel's bars `start` to `stop` - 1, with the fingerprint of the whole."""
-    cut = slice(start, stop)
-    return replace(
-        panel,
-        timestamps=panel.timestamps[cut],
-        open=panel.open[cut],
-        high=panel.high[cut],
-        low=panel.low[cut],
-        close=panel.close[cut],
-        volume=panel.volume[cut],
-        tradable=panel.tradable[cut],
-    )

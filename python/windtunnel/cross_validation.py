@@ -10,14 +10,14 @@ one order of events, not what would have been earned.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from windtunnel import splits
 from windtunnel.backtest.engine import run_policy
-from windtunnel.course import Course, window
+from windtunnel.course import Course
 from windtunnel.errors import SplitError
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.protocols import TrainingTask
@@ -91,18 +91,8 @@ def cross_validate(
     if int(train.sum(axis=(1, 2)).min()) < section.min_train_rows:
         return Paths(np.empty(0), 0, "a split has fewer rows than validation.min_train_rows")
     start, stop = plan.out_of_sample
-    task = TrainingTask(
-        features=course.features.values,
-        labels=course.labels.values,
-        train=train,
-        # Every model scores all bars; only those that its split tests are put into a path.
-        validation=((start, stop),) * len(plan.splits),
-        kind=course.task.kind,
-        panel=course.panel,
-        returns=course.task.returns,
-        cost=course.task.cost,
-        long_only=course.task.long_only,
-    )
+    # Every model scores all bars; only those that its split tests are put into a path.
+    task = replace(course.task, train=train, validation=((start, stop),) * len(plan.splits))
     fit = make(task).trainer.fit(hyper_table(course.study, [params]))
     if fit.failures:
         return Paths(np.empty(0), len(plan.splits), fit.failures[0])
@@ -111,7 +101,7 @@ def cross_validate(
     by_split = np.pad(by_split, ((0, 0), (start, 0), (0, 0)), constant_values=np.nan)
     scores = np.ascontiguousarray(np.moveaxis(plan.assemble(list(by_split)), 0, -1), np.float32)
     result = run_policy(
-        window(course.panel, start, stop),
+        course.panel.window(start, stop),
         scores,
         policy_table(course.study, [params] * scores.shape[-1]),
         costs=course.costs,

@@ -18,7 +18,6 @@ import safetensors.numpy
 from windtunnel import artifacts
 from windtunnel.config import study_digest
 from windtunnel.config.study import ModelSection
-from windtunnel.course import window
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.exporter import Score, export_bundle
 from windtunnel.deployment.manifest import (
@@ -76,7 +75,7 @@ def decisions(found: Findings) -> pl.DataFrame:
 
 def fills(found: Findings) -> pl.DataFrame:
     """Every fill of the champion over the validation slices, with its reason."""
-    bars = window(found.course.panel, *found.course.plan.out_of_sample)
+    bars = found.course.panel.window(*found.course.plan.out_of_sample)
     return found.stress.trades.table(bars).drop("configuration")
 
 

@@ -15,7 +15,7 @@ from windtunnel import overfitting
 from windtunnel.backtest.round_trips import round_trips
 from windtunnel.backtest.trace import Trace, trace_fills
 from windtunnel.backtest.trades import TradeLog
-from windtunnel.course import Course, window
+from windtunnel.course import Course
 from windtunnel.errors import MetricError
 from windtunnel.metrics.calibration import Calibration, calibration_curve
 from windtunnel.metrics.decay import Decay, ic_decay
@@ -94,7 +94,7 @@ def portray(
     own = returns(equity, initial)
     bars = stop - start
     span = max(WINDOW_LEAST, min(round(year), bars // WINDOW_SHARE))
-    panel = window(course.panel, start, stop)
+    panel = course.panel.window(start, stop)
     trace = trace_fills(
         trades,
         cash,

@@ -25,7 +25,7 @@ from windtunnel.config.model import MODEL_SEARCHABLE
 from windtunnel.config.policy import POLICY_SEARCHABLE
 from windtunnel.config.rl import RL_SEARCHABLE
 from windtunnel.config.study import TRAINING_SEARCHABLE
-from windtunnel.course import Course, window
+from windtunnel.course import Course
 from windtunnel.metrics.break_even import break_even_cost
 from windtunnel.metrics.financial import financial_metrics
 from windtunnel.metrics.ml import ml_metrics
@@ -173,7 +173,7 @@ class Pipeline:
         course = self.course
         start, stop = span or course.plan.out_of_sample
         return run_policy(
-            window(course.panel, start, stop),
+            course.panel.window(start, stop),
             scores,
             policy_table(course.study, params),
             costs=costs or course.costs,
@@ -310,7 +310,7 @@ class Pipeline:
 
 def buy_and_hold(course: Course, start: int, stop: int) -> BacktestResult:
     """Equal weights in every listed instrument over bars `start` to `stop` - 1, after costs."""
-    bars = window(course.panel, start, stop)
+    bars = course.panel.window(start, stop)
     listed = bars.listed
     count = listed.sum(axis=1, keepdims=True)
     exposures = np.where(listed, 1.0 / np.maximum(count, 1), np.nan)

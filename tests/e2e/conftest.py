@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,38 @@ def _wild_bars(own: pl.DataFrame, count: int, factor: float, seed: int) -> pl.Da
 def wild_bars() -> Callable[[pl.DataFrame, int, float, int], pl.DataFrame]:
     """Make bars of another regime that go on where others end."""
     return _wild_bars
+
+
+@pytest.fixture(scope="session")
+def lives() -> ForkServerContext:
+    """Processes that begin with everything imported: starting one takes no seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["windtunnel.experiments"])
+    return context
+
+
+def _quiet_bars(
+    symbol: str, stamps: list[datetime], first: float, close: np.ndarray
+) -> pl.DataFrame:
+    """Bars that open where the one before closed, the first at `first`, with hardly a wick."""
+    opening = np.concatenate([[first], close[:-1]])
+    return pl.DataFrame(
+        {
+            "timestamp": stamps,
+            "symbol": [symbol] * len(stamps),
+            "open": opening,
+            "high": np.maximum(opening, close) * 1.001,
+            "low": np.minimum(opening, close) * 0.999,
+            "close": close,
+            "volume": np.full(len(stamps), 1e6),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def quiet_bars() -> Callable[[str, list[datetime], float, np.ndarray], pl.DataFrame]:
+    """Make bars of one instrument from its closes."""
+    return _quiet_bars
 
 
 @dataclass(frozen=True)

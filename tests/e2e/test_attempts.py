@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -56,14 +55,6 @@ except WindtunnelError as error:
 
 def study_of(**tables: dict[str, Any]) -> Study:
     return Study.from_dict(STUDY | tables)
-
-
-@pytest.fixture(scope="module")
-def lives() -> ForkServerContext:
-    """Processes that begin with everything imported: starting one takes no seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["windtunnel.experiments"])
-    return context
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -42,14 +41,6 @@ STUDY: dict[str, Any] = {
         "policy.enter": {"low": 0.0, "high": 0.05},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def lives() -> ForkServerContext:
-    """Processes that begin with everything imported: starting one takes no seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["windtunnel.experiments"])
-    return context
 
 
 @contextmanager

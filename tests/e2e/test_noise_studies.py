@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from windtunnel.experiments import Study
 
 STUDIES = int(os.environ.get("WINDTUNNEL_NOISE_STUDIES", "5"))
 ALPHA = 0.05
+Bars = Callable[[str, list[dt.datetime], float, np.ndarray], pl.DataFrame]
 BARS, SYMBOLS = 420, ("AA", "BB", "CC")
 STUDY = {
     "study": {"name": "noise", "trials": 16, "cohort": 8},
@@ -50,7 +52,7 @@ class Outcome:
     psr: float
 
 
-def bars(seed: int, echo: float) -> pl.DataFrame:
+def bars(seed: int, echo: float, quiet_bars: Bars) -> pl.DataFrame:
     """Martingales with fat tails and clustered volatility; `echo` makes returns repeat."""
     rng = np.random.default_rng([seed, 77])
     start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -63,27 +65,14 @@ def bars(seed: int, echo: float) -> pl.DataFrame:
             last = math.sqrt(variance) * shock
             steps[t] = 0.01 * last + (echo * steps[t - 1] if t else 0.0)
         close = 50 * np.exp(np.cumsum(steps) - 0.5 * 0.01**2 * np.arange(BARS))
-        opening = np.concatenate([[50.0], close[:-1]])
-        frames.append(
-            pl.DataFrame(
-                {
-                    "timestamp": stamps,
-                    "symbol": [symbol] * BARS,
-                    "open": opening,
-                    "high": np.maximum(opening, close) * 1.001,
-                    "low": np.minimum(opening, close) * 0.999,
-                    "close": close,
-                    "volume": np.full(BARS, 1e6),
-                }
-            )
-        )
+        frames.append(quiet_bars(symbol, stamps, 50.0, close))
     return pl.concat(frames).sort("timestamp", "symbol")
 
 
-def carried_out(seed: int, workspace: Path, echo: float = 0.0) -> Outcome:
+def carried_out(seed: int, workspace: Path, quiet_bars: Bars, echo: float = 0.0) -> Outcome:
     raw = {**STUDY, "study": {**STUDY["study"], "seed": seed}}
     # A project of its own: another's trials would deflate this one further.
-    result = Study.from_dict(raw, bars=bars(seed, echo)).run(workspace / f"{seed}")
+    result = Study.from_dict(raw, bars=bars(seed, echo, quiet_bars)).run(workspace / f"{seed}")
     figures = result.figures["statistics"]
     return Outcome(result.figures["verdict"]["level"], figures["dsr"] or 0.0, figures["psr"] or 0.0)
 
@@ -98,9 +87,9 @@ def allowed(studies: int, rate: float) -> int:
 
 
 @pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
+def noise(tmp_path_factory: pytest.TempPathFactory, quiet_bars: Bars) -> list[Outcome]:
     workspace = tmp_path_factory.mktemp("noise")
-    return [carried_out(seed, workspace) for seed in range(STUDIES)]
+    return [carried_out(seed, workspace, quiet_bars) for seed in range(STUDIES)]
 
 
 @pytest.mark.slow
@@ -116,9 +105,9 @@ def test_no_more_studies_of_noise_are_promoted_than_may_be(noise: list[Outcome])
         assert naive > past_the_gate, told
 
 
-def test_the_gate_opens_where_there_is_something(tmp_path: Path) -> None:
+def test_the_gate_opens_where_there_is_something(tmp_path: Path, quiet_bars: Bars) -> None:
     """Returns that half repeat are an edge that the features show."""
-    found = carried_out(1, tmp_path, echo=0.5)
+    found = carried_out(1, tmp_path, quiet_bars, echo=0.5)
     assert found.dsr >= 1 - ALPHA
     assert found.level in {"weak", "candidate"}
 

@@ -21,7 +21,6 @@ from windtunnel import experiments
 from windtunnel.assessor import assessor_for
 from windtunnel.config import StudyFile, parse_study
 from windtunnel.course import prepare
-from windtunnel.course import window as part
 from windtunnel.data.align import to_panel
 from windtunnel.data.samples import sample_path
 from windtunnel.delivery import export_again
@@ -205,7 +204,7 @@ def test_asked_bar_by_bar_it_decides_as_the_backtest(predictor, window) -> None:
     """The state goes to the client and comes back with the next bar, as text."""
     state = None
     for t in range(window.first, window.panel.bars):
-        panel = part(window.panel, 0, t + 1)
+        panel = window.panel.window(0, t + 1)
         given = read_state(json.loads(json.dumps(state)), predictor)
         decisions = predictor.decide(panel, t, given)
         expected = window.exposures[t - window.first]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,13 @@ import pytest
 
 from windtunnel.experiments import Study, StudyResult
 
+Bars = Callable[[str, list[dt.datetime], float, np.ndarray], pl.DataFrame]
 BARS, HOLDOUT, TRAIN = 360, 60, 150
 # In the first of three folds, so that the others begin with nothing; or in the holdout alone.
 RUINS = {"folds": (TRAIN, TRAIN + 20), "holdout": (BARS - HOLDOUT, BARS - HOLDOUT + 20)}
 
 
-def bars_with(ruin: tuple[int, int]) -> pl.DataFrame:
+def bars_with(ruin: tuple[int, int], quiet_bars: Bars) -> pl.DataFrame:
     """Calm bars, but for a stretch of moves by a fifth, up and down in turn: no side survives."""
     rng = np.random.default_rng(5)
     stamps = [dt.datetime(2015, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=t) for t in range(BARS)]
@@ -24,25 +26,12 @@ def bars_with(ruin: tuple[int, int]) -> pl.DataFrame:
         steps = rng.normal(0.0002, 0.002, BARS)
         steps[slice(*ruin)] = np.log(1.2) * (-1.0) ** np.arange(ruin[1] - ruin[0])
         close = 100 * np.exp(np.cumsum(steps))
-        opening = np.concatenate([[100.0], close[:-1]])
-        frames.append(
-            pl.DataFrame(
-                {
-                    "timestamp": stamps,
-                    "symbol": [symbol] * BARS,
-                    "open": opening,
-                    "high": np.maximum(opening, close) * 1.001,
-                    "low": np.minimum(opening, close) * 0.999,
-                    "close": close,
-                    "volume": np.full(BARS, 1e6),
-                }
-            )
-        )
+        frames.append(quiet_bars(symbol, stamps, 100.0, close))
     return pl.concat(frames)
 
 
 @pytest.fixture(scope="module", params=RUINS)
-def ruined(request, tmp_path_factory) -> tuple[str, StudyResult]:
+def ruined(request, tmp_path_factory, quiet_bars) -> tuple[str, StudyResult]:
     """A study that always holds ten times its equity, whatever the scores say."""
     raw = {
         "study": {"name": "ruined", "seed": 1, "trials": 4, "cohort": 4},
@@ -58,7 +47,7 @@ def ruined(request, tmp_path_factory) -> tuple[str, StudyResult]:
         "policy": {"enter": 0.0, "direction": "long_short", "leverage": 10.0},
         "search": {"training.learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
     }
-    study = Study.from_dict(raw, bars=bars_with(RUINS[request.param]))
+    study = Study.from_dict(raw, bars=bars_with(RUINS[request.param], quiet_bars))
     return request.param, study.run(tmp_path_factory.mktemp(request.param))
 
 

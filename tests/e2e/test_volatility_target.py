@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from windtunnel.course import window
 from windtunnel.deployment.bundle import load_bundle
 from windtunnel.deployment.replay import replay
 from windtunnel.deployment.replay_equity import replay_equity
@@ -79,7 +78,7 @@ def test_the_bundle_decides_the_same_from_as_few_bars_as_it_asks_for(sized: Stud
     predictor = Predictor(bundle, 1)
     state: dict[str, Any] = {}
     for at in range(sample.first, sample.first + 30):
-        few = window(sample.panel, at - BARS, at + 1)
+        few = sample.panel.window(at - BARS, at + 1)
         decisions = predictor.decide(few, BARS, state)
         state = dict(decisions.state)
         np.testing.assert_array_equal(decisions.exposures[0], sample.exposures[at - sample.first])

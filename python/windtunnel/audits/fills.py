@@ -22,7 +22,6 @@ from windtunnel.backtest import oracle
 from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.execution import Execution
 from windtunnel.backtest.oracle_account import Ledger
-from windtunnel.course import window
 from windtunnel.validation import policy_table
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _bars(case: Case, rng: np.random.Generator) -> tuple[Panel, Volatility]:
     start, stop = case.plan.out_of_sample
     start = max(start, stop - MOST_BARS)
     whole = case.subject.panel(case.known)
-    panel = window(whole, start, stop)
+    panel = whole.window(start, stop)
     quiet = rng.random(panel.tradable.shape) < UNTRADABLE
     known = case.subject.volatility(case.study, whole)
     return (

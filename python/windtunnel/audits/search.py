@@ -12,7 +12,7 @@ import polars as pl
 
 from windtunnel import judgement
 from windtunnel.audits import walk
-from windtunnel.config.bucket import Key, bucket_key, in_bucket
+from windtunnel.config.bucket import Key, bucket_key, in_bucket, lanes_by_bucket
 from windtunnel.errors import TrainingError
 from windtunnel.tuning.optuna_strategy import OptunaStrategy
 from windtunnel.tuning.strategy import Outcome
@@ -143,24 +143,22 @@ class _Buckets:
 
     def assess(self, params: Sequence[walk.Params]) -> tuple[pl.DataFrame, npt.NDArray[np.float64]]:
         """The table of C configurations, a row for each, and their equity (T, C)."""
-        lanes: dict[Key, list[int]] = {}
-        for lane, point in enumerate(params):
-            lanes.setdefault(bucket_key(point), []).append(lane)
+        buckets = lanes_by_bucket(params)
         tables, curves = [], []
-        for _, own in sorted(lanes.items()):
+        for own in buckets:
             here = [params[lane] for lane in own]
             pipeline = self.pipeline(here[0])
             fit = pipeline.trainer.fit(walk.hyper(pipeline.course, here))
             result = walk.trade(self.subject, pipeline.course, fit.scores, here)
             tables.append(pipeline.measure(fit, result))
             curves.append(result.equity)
-        order = np.argsort([lane for _, own in sorted(lanes.items()) for lane in own])
+        order = np.argsort([lane for own in buckets for lane in own])
         return pl.concat(tables)[order], np.concatenate(curves, axis=1)[:, order]
 
 
 def _weigh(course: Course, trials: pl.DataFrame, equity: npt.NDArray[np.float64]) -> Search:
     champion = judgement.choose_champion(course, trials)
-    judged = trials.filter(pl.col("state") != "failed")["number"].to_numpy()
+    judged = judgement.chosen_from(trials)
     luck = judgement.weigh_luck(
         course,
         np.ascontiguousarray(equity[:, judged]),

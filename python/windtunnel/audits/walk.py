@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from windtunnel.backtest.costs import Costs
-from windtunnel.course import Course, window
-from windtunnel.protocols import CohortFit, TrainingTask
+from windtunnel.course import Course, task_of
+from windtunnel.protocols import CohortFit
 from windtunnel.validation import hyper_table, policy_table
 
 if TYPE_CHECKING:
@@ -48,19 +47,8 @@ def assemble(
     """
     usable = np.asarray(np.all(np.isfinite(tensor.values), axis=2))
     embargo = study.validation.embargo_bars
-    task = TrainingTask(
-        features=tensor.values,
-        labels=labels.values,
-        train=np.stack(
-            [subject.train_rows(fold, labels.end, usable, embargo) for fold in plan.folds]
-        ),
-        validation=tuple(fold.validation for fold in plan.folds),
-        kind=study.label.kind,
-        panel=panel,
-        returns=labels.returns,
-        cost=Costs.from_section(study.costs).trading_rate,
-        long_only=study.policy.direction == "long_only",
-    )
+    train = np.stack([subject.train_rows(fold, labels.end, usable, embargo) for fold in plan.folds])
+    task = task_of(study, panel, tensor, labels, train, plan.folds)
     volatility = subject.volatility(study, panel)
     return Course(study, panel, tensor, labels, plan, task, task, volatility)
 
@@ -95,7 +83,7 @@ def trade(
     """Equity of configurations over the validation slices."""
     span = course.plan.out_of_sample
     return subject.backtest(
-        window(course.panel, *span),
+        course.panel.window(*span),
         scores,
         policy_table(course.study, params),
         costs=course.costs,

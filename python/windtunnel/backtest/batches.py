@@ -8,7 +8,6 @@ record batches or tables, or whatever else offers Arrow's C interface.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 Rows = tuple[str, ...]
 PIECE_BYTES = 64 * 2**20  # of an array that is cut here
-_BARS = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
 
 
 def chunks_of(
@@ -64,9 +62,8 @@ def chunks_of(
         end = at + len(decisions)
         if end > panel.bars:
             raise BacktestError(f"batches: must end with the panel's {panel.bars} bars, got more")
-        bars = {name: getattr(panel, name)[at:end] for name in _BARS}
         yield Chunk(
-            replace(panel, **bars),
+            panel.window(at, end),
             decisions,
             None if half_spread is None else half_spread[at:end],
             None if volatility is None else volatility[at:end],

@@ -74,8 +74,7 @@ def details(
 ) -> Details | None:
     """Terms beyond the plain ones, or None: then the core runs its shorter loop."""
     limits = execution.participation is not None or costs.impact > 0
-    others = (costs.fee_per_unit, costs.minimum_fee, execution.lot_size)
-    if half_spread is None and not limits and not any(others):
+    if half_spread is None and costs.proportional and not (limits or execution.lot_size):
         return None
     return {
         "fee_per_unit": costs.fee_per_unit,

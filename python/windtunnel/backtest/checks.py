@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from windtunnel.backtest.policy import require_volatility
 from windtunnel.data.panel import PRICE_TOLERANCE
 from windtunnel.errors import BacktestError
 
@@ -133,13 +134,7 @@ def check_volatility(
         raise BacktestError(
             f"volatility: must have shape (T, N) = {panel.close.shape}, got {known.shape}"
         )
-    wrong = ~(np.isnan(known) | (np.isfinite(known) & (known > 0)))
-    if wrong.any():
-        t, n = first_index(wrong)
-        raise BacktestError(
-            f"volatility[{t}, {n}] ({panel.symbols[n]}): must be finite and above 0, or NaN while "
-            f"it is unknown, got {known[t, n]}"
-        )
+    require_volatility(known, panel.symbols)
     return known
 
 

@@ -6,6 +6,7 @@ This module needs NumPy alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
@@ -282,14 +283,20 @@ def _levers(
         )
     if not (np.isfinite(target) and target > 0):
         raise BacktestError(f"volatility_target: must be finite and above 0, got {target!r}")
+    require_volatility(volatility)
+    return np.minimum(target / volatility, leverage)
+
+
+def require_volatility(volatility: Float64Array, symbols: Sequence[str] | None = None) -> None:
+    """Refuse volatilities (T, N) that are neither finite and above 0 nor NaN, while unknown."""
     wrong = ~(np.isnan(volatility) | (np.isfinite(volatility) & (volatility > 0)))
     if wrong.any():
         t, n = (int(i) for i in np.argwhere(wrong)[0])
+        whose = "" if symbols is None else f" ({symbols[n]})"
         raise BacktestError(
-            f"volatility[{t}, {n}]: must be finite and above 0, or NaN while it is unknown, "
-            f"got {volatility[t, n]}"
+            f"volatility[{t}, {n}]{whose}: must be finite and above 0, or NaN while it is "
+            f"unknown, got {volatility[t, n]}"
         )
-    return np.minimum(target / volatility, leverage)
 
 
 def proportional_exposures(

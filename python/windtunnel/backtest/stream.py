@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from windtunnel.backtest.engine import run_exposures, run_policy, run_signals
+from windtunnel.data.panel import BAR_ARRAYS
 from windtunnel.errors import BacktestError
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from windtunnel.backtest.result import BacktestResult
     from windtunnel.backtest.stops import Stops
     from windtunnel.data.panel import Panel
-
-_PRICES = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
 
 
 class Chunk(NamedTuple):
@@ -203,7 +202,7 @@ def _overlapping(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, _Place]]:
         # Copies: a view would keep the whole chunk in memory.
         last = Chunk(
             replace(
-                chunk.panel, **{name: getattr(chunk.panel, name)[-1:].copy() for name in _PRICES}
+                chunk.panel, **{name: getattr(chunk.panel, name)[-1:].copy() for name in BAR_ARRAYS}
             ),
             chunk.decisions[-1:].copy(),
             *(None if each is None else each[-1:].copy() for each in chunk[2:]),
@@ -232,7 +231,7 @@ def _check_follows(last: Chunk, chunk: Chunk) -> None:
 def _join(last: Chunk, chunk: Chunk) -> Chunk:
     bars: dict[str, Any] = {
         name: np.concatenate([getattr(last.panel, name), getattr(chunk.panel, name)])
-        for name in _PRICES
+        for name in BAR_ARRAYS
     }
     columns = (
         None if before is None or after is None else np.concatenate([before, after])

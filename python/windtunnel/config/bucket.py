@@ -7,7 +7,7 @@ buckets, each with a pipeline of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from windtunnel.config.search import Value
@@ -22,6 +22,14 @@ LABEL_NAMES = tuple(f"label.{name}" for name in LABEL_SEARCHABLE)
 def bucket_key(params: Mapping[str, Value]) -> Key:
     """What tells the bucket of a configuration from others; sorts and hashes."""
     return tuple((name, params[name]) for name in LABEL_NAMES if name in params)
+
+
+def lanes_by_bucket(params: Sequence[Mapping[str, Value]]) -> list[list[int]]:
+    """Indices of configurations, those of one bucket together; the buckets in order of key."""
+    lanes: dict[Key, list[int]] = {}
+    for lane, point in enumerate(params):
+        lanes.setdefault(bucket_key(point), []).append(lane)
+    return [own for _, own in sorted(lanes.items())]
 
 
 def in_bucket(study: StudyFile, params: Mapping[str, Value]) -> StudyFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 # Relative slack for open and close outside [low, high]: rounding of adjusted prices.
 PRICE_TOLERANCE = 1e-9
+
+# What a panel holds of every bar, by the names of its fields.
+BAR_ARRAYS = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,7 @@ class Panel:
     def listed(self) -> BoolArray:
         """(T, N) bool: the instrument has a bar at that timestamp."""
         return ~np.isnan(self.close)
+
+    def window(self, start: int, stop: int | None = None) -> Panel:
+        """Bars `start` to `stop` - 1, or to the end, with the fingerprint of the whole; views."""
+        return replace(self, **{name: getattr(self, name)[start:stop] for name in BAR_ARRAYS})

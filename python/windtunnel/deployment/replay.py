@@ -13,7 +13,7 @@ from windtunnel.data.panel import BoolArray, Float32Array, Float64Array, Panel
 from windtunnel.deployment.bundle import Bundle
 from windtunnel.deployment.manifest import Manifest, Policy
 from windtunnel.deployment.replay_window import ReplayWindow
-from windtunnel.deployment.session import MARGIN, all_instruments, bars_from, walk
+from windtunnel.deployment.session import MARGIN, all_instruments, walk
 from windtunnel.features.compute import compute
 from windtunnel.features.windows import windows
 
@@ -133,7 +133,7 @@ def score_rows(bundle: Bundle, panel: Panel, first: int) -> ScoredRows:
     bit for bit, on the bars of its window alone.
     """
     start = max(0, first - bundle.manifest.warmup)
-    features = compute(bars_from(panel, start), bundle.manifest.features).values
+    features = compute(panel.window(start), bundle.manifest.features).values
     window = bundle.manifest.window
     seen = (windows(features, window) if window else features)[first - start :]
     features = features[first - start :]
@@ -168,7 +168,7 @@ def policy_exposures(
     if policy.volatility_target is not None:
         start = max(0, first - policy.volatility_bars)
         volatility = realised_volatility(
-            bars_from(panel, start), policy.volatility_bars, manifest.periods_per_year
+            panel.window(start), policy.volatility_bars, manifest.periods_per_year
         )[first - start :]
     return target_exposures(
         scores,

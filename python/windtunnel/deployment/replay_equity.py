@@ -15,7 +15,6 @@ from windtunnel.backtest.costs import Costs
 from windtunnel.backtest.engine import run_exposures
 from windtunnel.backtest.execution import Execution, Fill
 from windtunnel.deployment.bundle import Bundle
-from windtunnel.deployment.session import bars_from
 from windtunnel.errors import BacktestError, BundleError
 
 # The study goes from scores to equity in one call, this from exposures: the last bits differ.
@@ -57,7 +56,7 @@ def replay_equity(bundle: Bundle) -> EquityCertificate:
         return EquityCertificate(True, "No equity is on record.", 0, 0.0)
     try:
         result = run_exposures(
-            bars_from(window.panel, window.first),
+            window.panel.window(window.first),
             np.ascontiguousarray(window.exposures[:, :, None]),
             band=bundle.manifest.policy.band,
             costs=Costs(**account.costs),

@@ -101,7 +101,7 @@ def walk(
     if session is None:
         raise BundleError(f"model {manifest.name!r} has no state to walk with", "Score its rows")
     start = max(0, first - manifest.warmup)
-    known = bars_from(panel, start)
+    known = panel.window(start)
     from windtunnel.features.compute import compute  # noqa: PLC0415 - numba, 0.2 s
 
     features = compute(known, manifest.features).values[first - start :]
@@ -112,9 +112,7 @@ def walk(
         market = market_rows(known, manifest.fill, volume_unit=unit)[first - start :]
     else:
         before = (state["mark"], state["volume"])
-        market = market_rows(
-            bars_from(panel, first), manifest.fill, volume_unit=unit, before=before
-        )
+        market = market_rows(panel.window(first), manifest.fill, volume_unit=unit, before=before)
     x = np.where(defined[:, :, None], features, np.float32(0))
     rows = np.concatenate([market, defined[:, :, None], x], axis=2, dtype=np.float32)
     levels, margins = np.empty_like(rows[:, :, 0]), np.empty_like(rows[:, :, 0])
@@ -138,12 +136,6 @@ def all_instruments(panel: Panel, symbols: tuple[str, ...]) -> Panel:
     columns["tradable"] = np.zeros(shape, bool)
     columns["tradable"][:, at] = panel.tradable
     return replace(panel, symbols=symbols, **columns)
-
-
-def bars_from(panel: Panel, start: int) -> Panel:
-    """`panel` without its first `start` bars."""
-    arrays = ("timestamps", "open", "high", "low", "close", "volume", "tradable")
-    return replace(panel, **{name: getattr(panel, name)[start:] for name in arrays})
 
 
 def pack(state: State) -> str:

@@ -170,7 +170,7 @@ def _luck(
     table: TrialTable, number: int, held: Float64Array, ever: PastTrials
 ) -> tuple[judgement.Luck, dict[str, float | None], tuple[str, ...]]:
     """What luck could have done, the user's statistics, and what went wrong in these."""
-    course, judged = table.course, table.judged
+    course, judged = table.course, judgement.chosen_from(table.trials)
     equity = np.ascontiguousarray(table.equity[:, judged])
     column = int(np.searchsorted(judged, number))
     first, stop = course.plan.out_of_sample

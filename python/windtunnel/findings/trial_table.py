@@ -51,16 +51,6 @@ class TrialTable:
         trials, problems = with_own_metrics(course, joined, equity)
         return cls(course, trials, equity, _without_column(joined) + problems)
 
-    @property
-    def judged(self) -> npt.NDArray[np.int64]:
-        """(M,) numbers of the trials that were chosen from: those with a curve, pruned ones too.
-
-        What a pruned trial earned until it was stopped decided that it was. Statistics of the
-        survivors alone would take a selection for all there was.
-        """
-        found = self.trials.filter(pl.col("state") != "failed")["number"]
-        return found.to_numpy().astype(np.int64)
-
     def curve(self, number: int) -> Float64Array:
         """(T,) equity of one trial."""
         return np.ascontiguousarray(self.equity[:, number])

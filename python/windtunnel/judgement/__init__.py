@@ -1,7 +1,16 @@
 """Which trial is the champion, what luck could have done, and the verdict in words."""
 
-from windtunnel.judgement.champion import Champion, choose_champion
+from windtunnel.judgement.champion import Champion, choose_champion, chosen_from
 from windtunnel.judgement.luck import Luck, weigh_luck
 from windtunnel.judgement.verdict import CONFIDENT, Verdict, judge
 
-__all__ = ["CONFIDENT", "Champion", "Luck", "Verdict", "choose_champion", "judge", "weigh_luck"]
+__all__ = [
+    "CONFIDENT",
+    "Champion",
+    "Luck",
+    "Verdict",
+    "choose_champion",
+    "chosen_from",
+    "judge",
+    "weigh_luck",
+]

@@ -54,6 +54,16 @@ def choose_champion(course: Course, trials: pl.DataFrame) -> Champion:
     )
 
 
+def chosen_from(trials: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """(M,) numbers of the trials that a champion stands out of: those with a curve, pruned too.
+
+    What a pruned trial earned until it was stopped decided that it was. Statistics of the
+    survivors alone would take a selection for all there was.
+    """
+    found = trials.filter(pl.col("state") != "failed")["number"]
+    return found.to_numpy().astype(np.int64)
+
+
 def _filled(name: str) -> pl.Expr:
     """A ratio of every trial, also of those that have none.
 
